@@ -1,0 +1,240 @@
+"""The only place where pixels change form: untrusted file → PIL → square sheet → tensor, and back again.
+
+Inside the project a picture is an upright RGB `PIL.Image` on white, or a float32 tensor in [-1, 1].
+"""
+
+import logging
+import math
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont, ImageOps, JpegImagePlugin, UnidentifiedImageError
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+MAX_FILE_BYTES = 50_000_000
+MAX_PIXELS = 20_000_000  # decoded; a larger baseline JPEG is halved while it is decoded
+MIN_SIDE = 16
+MAX_ASPECT = 20  # longer side : shorter side
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")  # never EPS & co., which start other programs
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm")
+WHITE = (255, 255, 255)
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, as PIL's crop takes it
+
+
+class ImageError(ValueError):
+    """A picture that cannot be used; the message is one sentence for the user."""
+
+
+# --- opening files of strangers -------------------------------------------------------------------------------------
+
+
+def open_image(source: str | Path | BinaryIO) -> Image.Image:
+    """The first frame of an image file, decoded, in its own mode (`to_rgb` makes it fit for use).
+
+    Bytes, dimensions and aspect ratio are checked before anything is decoded, so a decompression bomb costs no memory.
+
+    Raises:
+        ImageError: missing, empty, too large, too small, too narrow, damaged or not an image. The message carries
+            the file's name, never its folder.
+    """
+    name = _display_name(source)
+    data = _read(source, name)
+    try:
+        image = Image.open(BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ImageError(_why_not_an_image(data, name)) from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{name} has too many pixels; the limit is {MAX_PIXELS // 10**6} megapixels.") from None
+    except Exception as error:
+        raise _damaged(name, error) from error
+    _draft(image)
+    _check_dimensions(image, name)
+    try:
+        image.load()
+    except Exception as error:  # a decoder may raise anything at all on damaged bytes
+        raise _damaged(name, error) from error
+    return image
+
+
+def _display_name(source: str | Path | BinaryIO) -> str:
+    path = source if isinstance(source, str | Path) else getattr(source, "name", None)
+    name = Path(path).name if isinstance(path, str | Path) else ""
+    name = "".join(c for c in name if c.isprintable())
+    return f"“{name[:60]}”" if name else "The image"
+
+
+def _read(source: str | Path | BinaryIO, name: str) -> bytes:
+    """The whole file, at most MAX_FILE_BYTES of it."""
+    try:
+        if isinstance(source, str | Path):
+            path = Path(source)
+            if path.is_dir():
+                raise ImageError(f"{name} is a folder; an image file is needed.")
+            if path.exists() and not path.is_file():  # a pipe or a device would block or never end
+                raise ImageError(f"{name} is not an ordinary file.")
+            with path.open("rb") as file:
+                data = file.read(MAX_FILE_BYTES + 1)
+        else:
+            data = source.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise ImageError(f"{name} was not found; check the name.") from None
+    except OSError as error:
+        raise ImageError(f"{name} cannot be read: {error.strerror or 'input error'}.") from None
+    if not data:
+        raise ImageError(f"{name} is empty (0 bytes); choose another file.")
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageError(f"{name} is larger than {MAX_FILE_BYTES // 10**6} MB; choose a smaller file.")
+    return data
+
+
+def _why_not_an_image(data: bytes, name: str) -> str:
+    head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if b"<svg" in head:
+        return f"{name} is an SVG drawing; export it as PNG first."
+    if data[4:8] == b"ftyp" and data[8:11] in (b"hei", b"hev", b"mif", b"msf"):
+        return f"{name} is a HEIC photo, which cannot be read here; save it as JPEG or PNG first."
+    return f"{name} is not an image that can be read; use PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF."
+
+
+def _damaged(name: str, error: Exception) -> ImageError:
+    log.debug("%s cannot be decoded: %r", name, error)
+    return ImageError(f"{name} is damaged or cut short and cannot be decoded.")
+
+
+def _draft(image: Image.Image) -> None:
+    """Has the JPEG decoder halve a photo beyond MAX_PIXELS as it decodes, as phones make them of 50 megapixels.
+
+    Progressive files are left alone: their decoder holds every coefficient, whatever size comes out.
+    """
+    if isinstance(image, JpegImagePlugin.JpegImageFile) and not image.info.get("progressive"):
+        width, height = image.size
+        for scale in (2, 4, 8):
+            if image.width * image.height > MAX_PIXELS:
+                image.draft(None, (width // scale, height // scale))
+
+
+def _check_dimensions(image: Image.Image, name: str) -> None:
+    short, long = sorted(image.size)
+    size = f"{image.width}×{image.height} pixels"
+    if short * long > MAX_PIXELS:
+        raise ImageError(f"{name} has {size}; the limit is {MAX_PIXELS // 10**6} megapixels.")
+    if short < MIN_SIDE:
+        raise ImageError(f"{name} has only {size}; each side needs at least {MIN_SIDE}.")
+    if long > MAX_ASPECT * short:
+        raise ImageError(f"{name} is too narrow ({size}); one side may be at most {MAX_ASPECT} times the other.")
+
+
+# --- any PIL image → upright RGB on white ---------------------------------------------------------------------------
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode → 8-bit "RGB", upright by its EXIF orientation, transparency flattened on white.
+
+    Raises:
+        ImageError: the mode has no conversion to RGB (LAB).
+    """
+    image = _upright(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _to_eight_bits(image)
+    try:
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            return Image.alpha_composite(Image.new("RGBA", image.size, (*WHITE, 255)), image).convert("RGB")
+        return image.convert("RGB") if image.mode != "RGB" else image
+    except ValueError:
+        raise ImageError(f"The image's colour mode ({image.mode}) cannot be read; save it as RGB first.") from None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception as error:  # a stranger's metadata may be broken in any way; the pixels are still good
+        log.debug("EXIF orientation ignored: %r", error)
+        return image
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Deep greyscale ("I;16", "I", "F") → "L"; white is the smallest usual full scale that holds every pixel."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
+    brightest = float(values.max(initial=0.0))
+    scales: tuple[float, ...] = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    if image.mode.startswith("I;16"):
+        scales = (65535.0,)
+    full_scale = next((scale for scale in scales if brightest <= scale), brightest)
+    return Image.fromarray(np.round(values.clip(0, full_scale) * (255 / full_scale)).astype(np.uint8))
+
+
+# --- sizes ----------------------------------------------------------------------------------------------------------
+
+
+def square_box(width: int, height: int, size: int, margin: int = 0) -> Box:
+    """Where a width × height picture lies on a square sheet of `size`: centred, longer side = size - 2·margin."""
+    scale = (size - 2 * margin) / max(width, height)
+    w, h = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (size - w) // 2, (size - h) // 2
+    return left, top, left + w, top + h
+
+
+def fit_square(image: Image.Image, size: int, margin: int = 0, fill: tuple[int, int, int] = WHITE) -> Image.Image:
+    """RGB of any size → RGB size × size: scaled to `square_box`, keeping its shape, the rest filled."""
+    left, top, right, bottom = square_box(image.width, image.height, size, margin)
+    sheet = Image.new("RGB", (size, size), fill)
+    sheet.paste(resize(image, (right - left, bottom - top)), (left, top))
+    return sheet
+
+
+def size_within(width: int, height: int, max_pixels: int) -> tuple[int, int]:
+    """(width, height), or the largest size of the same shape that has at most `max_pixels` pixels."""
+    if width * height <= max_pixels:
+        return width, height
+    scale = math.sqrt(max_pixels / (width * height))
+    return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """`image` at `size` (width, height) by Lanczos; the very same picture when it has that size."""
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+# --- tensors --------------------------------------------------------------------------------------------------------
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """RGB image → 3 × H × W float32 in [-1, 1]."""
+    array = np.array(image, dtype=np.float32)
+    return torch.from_numpy(array).permute(2, 0, 1).div_(127.5).sub_(1.0)
+
+
+def to_image(tensor: Tensor) -> Image.Image:
+    """3 × H × W of any float dtype and device, in [-1, 1] (values outside are clipped) → RGB image."""
+    array = tensor.detach().float().clamp(-1, 1).add(1).mul(127.5).round().to("cpu", torch.uint8)
+    return Image.fromarray(array.permute(1, 2, 0).contiguous().numpy())
+
+
+# --- sample sheets --------------------------------------------------------------------------------------------------
+
+
+def grid(rows: Sequence[Sequence[Image.Image]], labels: Sequence[str] = (), gap: int = 6) -> Image.Image:
+    """One sheet of `rows` of equally large images on white, a label above each column."""
+    sizes = {image.size for row in rows for image in row}
+    if len(sizes) != 1:
+        raise ValueError(f"a grid needs images of one size, got {sorted(sizes)}")
+    ((width, height),) = sizes
+    columns = max(len(row) for row in rows)
+    font = ImageFont.load_default(max(12, width // 12))
+    head = math.ceil(font.getbbox("Ag")[3]) + gap if labels else 0
+    sheet = Image.new("RGB", (columns * (width + gap) + gap, head + len(rows) * (height + gap) + gap), WHITE)
+    draw = ImageDraw.Draw(sheet)
+    for column, label in enumerate(labels):
+        draw.text((gap + column * (width + gap) + width / 2, gap), label, fill=(60, 60, 60), font=font, anchor="mt")
+    for r, row in enumerate(rows):
+        for c, image in enumerate(row):
+            sheet.paste(image, (gap + c * (width + gap), head + gap + r * (height + gap)))
+    return sheet
