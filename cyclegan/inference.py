@@ -1,0 +1,143 @@
+"""A picture in, a picture out: sketch → photo with G, photo → sketch with F.
+
+The networks know objects on a square sheet of `config.image_size` pixels, so that is where they work: an image of any
+size is fitted on a white sheet of that size, translated, cut out again and brought back to the size it came with. A
+larger sheet would show them objects of a size they have never seen.
+"""
+
+import logging
+import os
+import threading
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, Self
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from cyclegan.config import GeneratorConfig, WeightsConfig
+from cyclegan.hub import DEFAULT_FOLDER, StateDict, Weights, WeightsError, load_weights
+from cyclegan.images import fit_square, resize, size_within, square_box, to_image, to_rgb, to_tensor
+from cyclegan.models import Generator
+
+log = logging.getLogger(__name__)
+
+MAX_RESULT_PIXELS = 2048 * 2048
+"""A result has the size that came in, or the largest of that shape with so many pixels."""
+
+Direction = Literal["sketch_to_photo", "photo_to_sketch"]
+
+
+class Translator:
+    """Both generators, ready to use: no gradient, no state, one picture at a time; safe to call from many threads."""
+
+    def __init__(self, weights: Weights, device: str = "auto", dtype: torch.dtype | None = None) -> None:
+        """``device``: "auto" takes CUDA, then Apple's MPS, then the CPU. ``dtype``: None takes bfloat16 where the
+        processor computes in it (three to four times the pace), else float32.
+
+        Raises:
+            WeightsError: the weights give no finite picture.
+        """
+        self.config: WeightsConfig = weights.config
+        self._device = _pick_device(device)
+        self._dtype = dtype or _fastest_dtype(self._device)
+        if self._device.type == "cpu":  # a container's quota, not the host's processors: more threads only throttle
+            torch.set_num_threads(min(torch.get_num_threads(), usable_cpus()))
+        self._G = self._ready(weights.config.generator, weights.networks["G"])
+        self._F = self._ready(weights.config.generator, weights.networks["F"])
+        self._lock = threading.Lock()  # calls side by side would only fight for the same cores
+        size = self.config.image_size
+        version = self.config.sha256.get("generator_G.pth", "")[:8] or "unversioned"
+        precision = str(self._dtype).removeprefix("torch.")
+        self.description = f"{weights.origin} ({version}), {size}×{size} pixels, {self._device.type} in {precision}"
+        self._warm_up()
+        log.info("translating with %s", self.description)
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | Path = DEFAULT_FOLDER, device: str = "auto", dtype: torch.dtype | None = None
+    ) -> Self:
+        """Load weights from a folder or a Hub id (see `load_weights`). Raises WeightsError."""
+        return cls(load_weights(source), device, dtype)
+
+    def sketch_to_photo(self, sketch: Image.Image) -> Image.Image:
+        """Line drawing (dark on light, any mode and size) → RGB photo of that size, at most MAX_RESULT_PIXELS."""
+        return self._translate(self._G, sketch)
+
+    def photo_to_sketch(self, photo: Image.Image) -> Image.Image:
+        """Photo (any mode and size) → RGB line drawing of that size, at most MAX_RESULT_PIXELS."""
+        return self._translate(self._F, photo)
+
+    def round_trip(self, image: Image.Image, direction: Direction) -> tuple[Image.Image, Image.Image]:
+        """(translated, returned): there with ``direction`` and back again from the 8-bit picture that came out."""
+        there, back = (self._G, self._F) if direction == "sketch_to_photo" else (self._F, self._G)
+        translated = self._translate(there, image)
+        return translated, self._translate(back, translated)
+
+    def _translate(self, network: nn.Module, image: Image.Image) -> Image.Image:
+        image = to_rgb(image)
+        size = self.config.image_size
+        result = to_image(self._run(network, to_tensor(fit_square(image, size))))
+        return resize(result.crop(square_box(*image.size, size)), size_within(*image.size, MAX_RESULT_PIXELS))
+
+    def _run(self, network: nn.Module, sheet: Tensor) -> Tensor:
+        """3×S×S → 3×S×S, both in [-1, 1]."""
+        batch = sheet.unsqueeze(0).to(self._device, self._dtype, memory_format=torch.channels_last)
+        with self._lock, torch.inference_mode():
+            return network(batch)[0]
+
+    def _ready(self, config: GeneratorConfig, state: StateDict) -> nn.Module:
+        network: nn.Module = Generator(config)
+        network.load_state_dict(state)
+        network = fold_norms(network.eval().requires_grad_(False))
+        return network.to(self._device, self._dtype).to(memory_format=torch.channels_last)
+
+    def _warm_up(self) -> None:
+        """The first run at a shape picks kernels and fills caches; do it now rather than under the user's pen."""
+        size = self.config.image_size
+        for network, name in ((self._G, "generator_G"), (self._F, "generator_F")):
+            for _ in range(2):
+                if not self._run(network, torch.ones(3, size, size)).isfinite().all():
+                    raise WeightsError(f"{name} makes values that are not finite from a white sheet; train it again.")
+
+
+def fold_norms(network: nn.Module) -> nn.Module:
+    """Fold each batch norm (eval mode) into the convolution before it, in place: same function, less memory moved."""
+    for module in list(network.modules()):
+        if isinstance(module, nn.Sequential):
+            for index, (conv, norm) in enumerate(pairwise(list(module))):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    module[index], module[index + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    return network
+
+
+def usable_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Processors that this process may really use: its affinity, cut to its container's quota (cgroup v2 or v1)."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        if (cgroup / "cpu.max").exists():
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            quota, period = ((cgroup / f"cpu/cpu.cfs_{part}_us").read_text() for part in ("quota", "period"))
+        if quota != "max" and int(quota) > 0:
+            cpus = min(cpus, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass  # no cgroups here, so no quota
+    return cpus
+
+
+def _pick_device(device: str) -> torch.device:
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _fastest_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 on a CPU with instructions for it (elsewhere it is emulated, and slow), else float32."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    native = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
+    return torch.bfloat16 if device.type == "cpu" and native else torch.float32
