@@ -90,7 +90,7 @@ class Drawing:
         for kind, value in (("outline", 255), ("hole", 0)):
             for stroke in self.strokes:
                 if stroke.kind == kind and stroke.closed:
-                    cv2.fillPoly(mask, [_fixed(stroke.points)], value, shift=SHIFT)
+                    cv2.fillPoly(mask, [fixed_point(stroke.points)], value, shift=SHIFT)
         return mask if mask.any() else np.full_like(mask, 255)
 
 
@@ -271,7 +271,7 @@ def _rendered(points: Points, widths: NDArray, last: NDArray, size: tuple[int, i
     """Coverage of each pixel by ink, H×W uint8: drawn larger without antialiasing, then averaged down."""
     scale = 4 if max(size) <= 512 else 2 if max(size) <= 2048 else 1
     coverage = np.zeros((size[1] * scale, size[0] * scale), np.uint8)
-    fixed = _fixed(points * scale)
+    fixed = fixed_point(points * scale)
     thickness = np.maximum(np.rint(widths * scale).astype(int), 1)
     changes = np.append(thickness[1:] != thickness[:-1], True)
     changes[last] = True
@@ -284,6 +284,6 @@ def _rendered(points: Points, widths: NDArray, last: NDArray, size: tuple[int, i
     return cv2.resize(coverage, size, interpolation=cv2.INTER_AREA)
 
 
-def _fixed(points: Points) -> NDArray[np.int32]:
+def fixed_point(points: Points) -> NDArray[np.int32]:
     """OpenCV's fixed-point coordinates, whose origin is the centre of the first pixel."""
     return np.rint((points - 0.5) * (1 << SHIFT)).astype(np.int32)

@@ -1,0 +1,75 @@
+"""Colour hints: coloured pen strokes inside a drawn object that say what colour its parts take."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from cyclegan.inking import REFERENCE, SHIFT, Drawing, Sheet, fixed_point
+
+CANDIDATES = 6  # strokes tried for each hint; the longest, most colourful and most even one is drawn
+STEPS = 16  # points of a stroke
+MINIMUM_CHROMA = 24  # of 8-bit CIELAB: what has less must be mid-grey, or it looks like the lines or the paper
+MID_GREY = (70, 205)
+
+
+def colour_hints(
+    sheet: NDArray[np.uint8], photo: NDArray[np.uint8], drawing: Drawing, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """The inked `sheet` with 1 to 4 strokes inside the object in the colours that `photo` has there.
+
+    All are H×W×3 uint8, RGB, of the drawing's size. Strokes are 2 to 8 px wide at 256 px, the lines stay on top. Black
+    and white, which look like lines and paper, make no hints: an object that is wholly black or white gets none.
+    """
+    inside = drawing.mask()
+    unit = max(drawing.size) / REFERENCE
+    safe = cv2.erode(inside, np.ones((7, 7)), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    places = np.flatnonzero(safe)
+    if not len(places):
+        return sheet
+    count = int(rng.integers(1, 5))
+    start = np.stack(np.divmod(rng.choice(places, count * CANDIDATES), safe.shape[1])[::-1], 1) + 0.5
+    paths = _kept_inside(_paths(start, unit, rng), safe)
+    x, y = paths.astype(int).transpose(2, 0, 1)
+    colours = np.median(photo[y, x], axis=1).astype(np.uint8)
+    spread = np.abs(photo[y, x].astype(int) - colours[:, None]).mean((1, 2))
+    length = np.linalg.norm(np.diff(paths, axis=1), axis=2).sum(1) / unit
+    lightness, chroma = _lightness_and_chroma(colours)
+    visible = (chroma >= MINIMUM_CHROMA) | ((lightness >= MID_GREY[0]) & (lightness <= MID_GREY[1]))
+    score = visible * (10 + chroma) * np.minimum(length, 30) / (10 + spread)
+    layer = np.full_like(sheet, 255)
+    for best in score.reshape(count, CANDIDATES).argmax(1) + np.arange(count) * CANDIDATES:
+        if score[best] > 0:
+            width = max(round(rng.uniform(2, 8) * unit), 1)
+            colour = [int(value) for value in colours[best]]
+            cv2.polylines(layer, [fixed_point(paths[best])], False, colour, width, cv2.LINE_AA, SHIFT)
+    layer |= cv2.cvtColor(255 - inside, cv2.COLOR_GRAY2RGB)
+    return cv2.min(sheet, layer)
+
+
+def _paths(start: NDArray, unit: float, rng: np.random.Generator) -> NDArray:
+    """N×STEPS×2: short strokes from `start` (N×2) in any direction, gently bent or scribbled to and fro."""
+    along = np.linspace(0, 1, STEPS)
+    length, bend = rng.uniform(10, 60, (len(start), 1)) * unit, rng.uniform(-0.3, 0.3, (len(start), 1))
+    scribbled = rng.random((len(start), 1)) < 0.25
+    forward = length * np.where(scribbled, 0.6, 1.0) * along
+    aside = length * np.where(scribbled, 0.3 * (np.arange(STEPS) // 2 % 2), bend * along**2)
+    angle = rng.uniform(0, 2 * np.pi, (len(start), 1))
+    turned = np.stack(
+        [forward * np.cos(angle) - aside * np.sin(angle), forward * np.sin(angle) + aside * np.cos(angle)], 2
+    )
+    return start[:, None] + turned
+
+
+def _kept_inside(paths: NDArray, safe: Sheet) -> NDArray:
+    """The paths, standing still from where they would leave the object."""
+    limit = np.array(safe.shape[::-1]) - 1
+    x, y = np.clip(paths.astype(int), 0, limit).transpose(2, 0, 1)
+    within = (safe[y, x] > 0) & ((paths >= 0) & (paths <= limit)).all(2)
+    kept = np.logical_and.accumulate(within, axis=1).sum(1, keepdims=True)
+    return np.take_along_axis(paths, np.minimum(np.arange(STEPS), np.maximum(kept - 1, 0))[..., None], 1)
+
+
+def _lightness_and_chroma(colours: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
+    """Lightness (0 to 255) and chroma of N×3 RGB colours in 8-bit CIELAB."""
+    lightness, *opponents = cv2.cvtColor(colours[None], cv2.COLOR_RGB2LAB)[0].astype(float).T
+    return lightness, np.hypot(opponents[0] - 128, opponents[1] - 128)
