@@ -138,7 +138,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """Any mode → 8-bit "RGB", upright by its EXIF orientation, transparency flattened on white.
 
     Raises:
-        ImageError: the mode has no conversion to RGB (LAB).
+        ImageError: the mode has no conversion to RGB, as premultiplied grey has none.
     """
     image = _upright(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):

@@ -1,0 +1,145 @@
+"""``python -m cyclegan``: translate image files and folders, make sketches from photos."""
+
+import argparse
+import logging
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from cyclegan.hub import DEFAULT_FOLDER, WeightsError
+from cyclegan.images import SUFFIXES, ImageError, open_image, to_rgb
+from cyclegan.inference import Translator
+
+EXAMPLES = """examples:
+  python -m cyclegan sketch-to-photo shoe.png shoe-photo.png
+  python -m cyclegan photo-to-sketch photos/ sketches/
+  python -m cyclegan make-sketches photos/ sketches/ --per-photo 3
+
+A folder is searched with all its subfolders, and OUT gets the same ones. Results are PNG files unless OUT names another
+kind of image. Exit code: 0 all well, 1 something failed (each failure is one line), 2 wrong usage.
+"""
+
+Convert = Callable[[Image.Image, Path], list[Image.Image]]
+"""An RGB image and its path below IN → one or several results."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    source, target = options.source, options.target
+    if not source.exists():
+        parser.error(f"{source} is not there")
+    if source.is_dir() and target.is_file():
+        parser.error(f"{source} is a folder, so OUT must be one too, not the file {target}")
+    jobs = _jobs(source, target)
+    if any(output in jobs for output in jobs.values()):
+        parser.error(f"{target} would overwrite images of {source}; choose another OUT")
+    if not jobs:
+        return _fail(f"There are no images in {source}.")
+    try:
+        convert = _make_sketches(options) if options.command == "make-sketches" else _translate(options)
+        return _run(jobs, source, target, convert)
+    except WeightsError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("Stopped.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="python -m cyclegan", description="Sketch ↔ photo.", epilog=EXAMPLES, formatter_class=plain
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in (
+        ("sketch-to-photo", "turn line drawings into photos"),
+        ("photo-to-sketch", "turn photos into line drawings"),
+        ("make-sketches", "draw photos in many hand-like styles, without a network (training material)"),
+    ):
+        command = commands.add_parser(name, help=text, description=text, epilog=EXAMPLES, formatter_class=plain)
+        command.add_argument("source", type=Path, metavar="IN", help="an image or a folder of images")
+        command.add_argument("target", type=Path, metavar="OUT", help="the result, or a folder for it")
+        if name == "make-sketches":
+            command.add_argument("--per-photo", type=_positive, default=1, metavar="N", help="drawings a photo (1)")
+            command.add_argument("--seed", type=int, default=0, help="other seeds give other drawings (0)")
+        else:
+            command.add_argument("--weights", default=DEFAULT_FOLDER, help="folder or Hub id owner/name[@revision]")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _jobs(source: Path, target: Path) -> dict[Path, Path]:
+    """Each image of `source` and where its result goes: the same subfolder and name, as PNG."""
+    if source.is_file():
+        named = target.suffix.lower() in SUFFIXES and not target.is_dir()
+        return {source.resolve(): (target if named else target / f"{source.stem}.png").resolve()}
+    source, target = source.resolve(), target.resolve()
+    files = [
+        path
+        for path in sorted(source.rglob("*"))
+        if path.suffix.lower() in SUFFIXES and path.is_file() and (target == source or target not in path.parents)
+    ]
+    stems = Counter(path.with_suffix("") for path in files)
+    return {
+        path: target
+        / path.relative_to(source).with_name(
+            f"{path.stem if stems[path.with_suffix('')] == 1 else path.name}.png"  # shoe.jpg beside shoe.png
+        )
+        for path in files
+    }
+
+
+def _translate(options: argparse.Namespace) -> Convert:
+    translator = Translator.from_pretrained(options.weights)
+    method = translator.sketch_to_photo if options.command == "sketch-to-photo" else translator.photo_to_sketch
+    return lambda image, _: [method(image)]
+
+
+def _make_sketches(options: argparse.Namespace) -> Convert:
+    from cyclegan.sketching import Style, sketch  # OpenCV: not needed to translate
+
+    def convert(image: Image.Image, name: Path) -> list[Image.Image]:
+        # Seeded by the name, so that a photo's drawings do not change when another photo is added.
+        seeds = [zlib.crc32(f"{options.seed}/{name.as_posix()}/{n}".encode()) for n in range(options.per_photo)]
+        return [sketch(image, Style.random(np.random.default_rng(seed)), seed) for seed in seeds]
+
+    return convert
+
+
+def _run(jobs: dict[Path, Path], source: Path, target: Path, convert: Convert) -> int:
+    root = source.resolve() if source.is_dir() else source.resolve().parent
+    failed = 0
+    for path, output in tqdm(jobs.items(), unit="image", disable=None):  # silent where nobody watches
+        name = path.relative_to(root)
+        try:
+            results = convert(to_rgb(open_image(path)), name)
+            output.parent.mkdir(parents=True, exist_ok=True)
+            for number, result in enumerate(results, start=1):
+                result.save(output if len(results) == 1 else output.with_stem(f"{output.stem}-{number}"))
+        except (ImageError, OSError) as error:
+            failed += 1
+            tqdm.write(f"{name}: {error}", file=sys.stderr)
+    tqdm.write(f"{len(jobs) - failed} of {len(jobs)} images done, in {target}")
+    return 1 if failed else 0
+
+
+def _fail(message: str) -> int:
+    tqdm.write(message, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

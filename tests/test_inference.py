@@ -1,0 +1,184 @@
+"""Pictures through the translator: sizes, modes, both directions, many threads, the first call like the rest."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from cyclegan import inference
+from cyclegan.hub import StateDict, Weights, WeightsError
+from cyclegan.images import fit_square, to_image, to_tensor
+from cyclegan.inference import Translator, fold_norms, usable_cpus
+from tests.conftest import TINY, make_networks
+
+Make = Callable[..., Image.Image]
+
+
+@pytest.fixture(scope="module")
+def weights(states: dict[str, StateDict]) -> Weights:
+    return Weights(TINY, {name: states[name] for name in "GF"}, "tests/")
+
+
+@pytest.fixture(scope="module")
+def translator(weights: Weights) -> Translator:
+    return Translator(weights, "cpu", torch.float32)
+
+
+def same(first: Image.Image, second: Image.Image) -> bool:
+    return first.size == second.size and first.tobytes() == second.tobytes()
+
+
+def by_hand(network: nn.Module, sheet: Image.Image) -> np.ndarray:
+    """The network's answer to a sheet of its own size, without the translator."""
+    with torch.no_grad():
+        return np.asarray(to_image(network.eval()(to_tensor(sheet)[None])[0]), dtype=int)
+
+
+def test_each_direction_is_its_own_generator(translator: Translator, make_drawing: Make, make_photo: Make) -> None:
+    networks, drawing, photo = make_networks(), make_drawing(), make_photo()
+    for network, result in (
+        (networks["G"], translator.sketch_to_photo(drawing)),
+        (networks["F"], translator.photo_to_sketch(photo)),
+    ):
+        source = drawing if network is networks["G"] else photo
+        assert np.abs(by_hand(network, source) - np.asarray(result, dtype=int)).max() <= 1  # rounding to 8 bits
+    assert not same(translator.sketch_to_photo(drawing), translator.photo_to_sketch(drawing))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (200, 100), (33, 97), (500, 25), (16, 16), (1, 1), (1000, 3)])
+def test_result_has_the_size_that_came_in(translator: Translator, make_photo: Make, size: tuple[int, int]) -> None:
+    for result in (translator.sketch_to_photo(make_photo(size)), translator.photo_to_sketch(make_photo(size))):
+        assert (result.size, result.mode) == (size, "RGB")
+
+
+def test_beyond_the_pixel_budget_the_shape_stays(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "MAX_RESULT_PIXELS", 5000)
+    assert translator.sketch_to_photo(Image.new("RGB", (400, 200))).size == (100, 50)
+
+
+def test_narrow_image_is_the_middle_of_its_sheet(translator: Translator, make_drawing: Make) -> None:
+    drawing = make_drawing((64, 32))
+    whole = translator.sketch_to_photo(fit_square(drawing, 64))
+    assert same(translator.sketch_to_photo(drawing), whole.crop((0, 16, 64, 48)))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I", "F"])
+def test_any_mode(translator: Translator, make_drawing: Make, mode: str) -> None:
+    drawing = make_drawing()
+    difference = np.subtract(
+        np.asarray(translator.sketch_to_photo(drawing.convert(mode)), dtype=int),
+        np.asarray(translator.sketch_to_photo(drawing), dtype=int),
+    )
+    assert np.abs(difference).max() <= 2  # a black and white drawing is the same in all of them
+
+
+def test_transparent_paper_is_white_and_exif_turns(translator: Translator, make_drawing: Make) -> None:
+    drawing = make_drawing((64, 40))
+    clear = drawing.convert("RGBA")
+    clear.putalpha(drawing.convert("L").point(lambda value: 255 - value))
+    assert same(translator.sketch_to_photo(clear), translator.sketch_to_photo(drawing))
+    turned = drawing.transpose(Image.Transpose.ROTATE_90)
+    turned.getexif()[0x0112] = 6
+    assert same(translator.sketch_to_photo(turned), translator.sketch_to_photo(drawing))
+
+
+def test_round_trip_goes_there_and_back(translator: Translator, make_drawing: Make, make_photo: Make) -> None:
+    photo, returned = translator.round_trip(make_drawing((90, 50)), "sketch_to_photo")
+    assert same(photo, translator.sketch_to_photo(make_drawing((90, 50))))
+    assert same(returned, translator.photo_to_sketch(photo))
+    drawing, returned = translator.round_trip(make_photo(), "photo_to_sketch")
+    assert same(drawing, translator.photo_to_sketch(make_photo()))
+    assert same(returned, translator.sketch_to_photo(drawing))
+
+
+def test_eight_threads_give_what_one_gives(translator: Translator, make_photo: Make) -> None:
+    photos = [make_photo((64 + seed, 64), seed) for seed in range(16)]
+    jobs = [(method, photo) for photo in photos for method in (translator.sketch_to_photo, translator.photo_to_sketch)]
+    one_by_one = [method(photo) for method, photo in jobs]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(lambda job: job[0](job[1]), jobs))
+    assert all(same(first, second) for first, second in zip(one_by_one, together, strict=True))
+
+
+def test_both_networks_ran_at_the_real_shape_before_the_first_call(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+    run = Translator._run
+
+    def watched(self: Translator, network: nn.Module, sheet: torch.Tensor) -> torch.Tensor:
+        shapes.append(tuple(sheet.shape))
+        return run(self, network, sheet)
+
+    monkeypatch.setattr(Translator, "_run", watched)
+    Translator(weights, "cpu")
+    assert shapes == [(3, 64, 64)] * 4
+
+
+def test_no_gradient_and_no_trace_of_earlier_pictures(
+    translator: Translator, make_drawing: Make, make_photo: Make
+) -> None:
+    first = translator.sketch_to_photo(make_drawing())
+    translator.sketch_to_photo(make_photo((300, 90)))
+    assert same(first, translator.sketch_to_photo(make_drawing()))
+    assert not any(parameter.requires_grad for parameter in translator._G.parameters())
+    assert not translator._G.training
+
+
+def test_bfloat16_is_close_to_float32(weights: Weights, translator: Translator, make_photo: Make) -> None:
+    quick = Translator(weights, "cpu", torch.bfloat16)
+    for method in ("sketch_to_photo", "photo_to_sketch"):
+        exact, rounded = (np.asarray(getattr(t, method)(make_photo()), dtype=int) for t in (translator, quick))
+        assert np.abs(exact - rounded).mean() < 2
+
+
+def test_folded_norms_compute_the_same() -> None:
+    network, image = make_networks()["G"].eval(), torch.rand(2, 3, 48, 40) * 2 - 1
+    with torch.no_grad():
+        before = network(image)
+        after = fold_norms(network)(image)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
+    assert before.std() > 0.1
+
+
+def test_from_pretrained_describes_itself(weights_folder: Path) -> None:
+    translator = Translator.from_pretrained(weights_folder, "cpu", torch.float32)
+    version = translator.config.sha256["generator_G.pth"][:8]
+    assert translator.description == f"weights/ ({version}), 64×64 pixels, cpu in float32"
+    assert str(weights_folder.parent) not in translator.description
+
+
+def test_weights_that_give_nan_are_refused(weights: Weights) -> None:
+    broken = {key: tensor - 10 if "running_var" in key else tensor for key, tensor in weights.networks["F"].items()}
+    with pytest.raises(WeightsError, match="generator_F makes values that are not finite"):
+        Translator(Weights(TINY, {"G": weights.networks["G"], "F": broken}, "tests/"), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, 16),
+        ({"cpu.max": "max 100000"}, 16),
+        ({"cpu.max": "200000 100000"}, 2),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "250000 100000"}, 2),
+        ({"cpu.max": "6400000 100000"}, 16),
+        ({"cpu.max": "nonsense"}, 16),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 16),
+    ],
+)
+def test_threads_follow_the_containers_quota(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: int
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert usable_cpus(tmp_path) == expected
