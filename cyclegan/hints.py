@@ -9,12 +9,10 @@ from cyclegan.inking import REFERENCE, SHIFT, Drawing, Sheet, fixed_point
 CANDIDATES = 6  # strokes tried for each hint; the longest, most colourful and most even one is drawn
 STEPS = 16  # points of a stroke
 MINIMUM_CHROMA = 24  # of 8-bit CIELAB: what has less must be mid-grey, or it looks like the lines or the paper
-MID_GREY = (70, 205)
+MID_GREY = (80, 205)
 
 
-def colour_hints(
-    sheet: NDArray[np.uint8], photo: NDArray[np.uint8], drawing: Drawing, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def colour_hints(sheet: NDArray, photo: NDArray, drawing: Drawing, rng: np.random.Generator) -> NDArray:
     """The inked `sheet` with 1 to 4 strokes inside the object in the colours that `photo` has there.
 
     All are H×W×3 uint8, RGB, of the drawing's size. Strokes are 2 to 8 px wide at 256 px, the lines stay on top. Black
@@ -69,7 +67,7 @@ def _kept_inside(paths: NDArray, safe: Sheet) -> NDArray:
     return np.take_along_axis(paths, np.minimum(np.arange(STEPS), np.maximum(kept - 1, 0))[..., None], 1)
 
 
-def _lightness_and_chroma(colours: NDArray[np.uint8]) -> tuple[NDArray, NDArray]:
+def _lightness_and_chroma(colours: NDArray) -> tuple[NDArray, NDArray]:
     """Lightness (0 to 255) and chroma of N×3 RGB colours in 8-bit CIELAB."""
     lightness, *opponents = cv2.cvtColor(colours[None], cv2.COLOR_RGB2LAB)[0].astype(float).T
     return lightness, np.hypot(opponents[0] - 128, opponents[1] - 128)

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Points = NDArray[np.float32]
-Sheet = NDArray[np.uint8]
+Points = NDArray  # N×2 float32
+Sheet = NDArray  # H×W uint8
 Kind = Literal["outline", "hole", "edge", "detail"]
 Detail = Literal["contour", "main", "detailed"]
 
@@ -43,7 +43,7 @@ class Stroke:
         points = np.concatenate([self.points, self.points[:1]]) if self.closed else self.points
         travelled = _travelled(points)
         end = [np.interp(length, travelled, points[:, axis]) for axis in (0, 1)]
-        return replace(self, points=np.float32([*points[travelled < length], end]), closed=False)
+        return replace(self, points=np.array([*points[travelled < length], end], np.float32), closed=False)
 
 
 @dataclass(frozen=True)
@@ -236,15 +236,13 @@ def _by_hand(
         turned = (points - centre)[:, ::-1] * np.stack([-angle, angle], 1)
         points = points + (turned + offset).astype(np.float32)
     if style.wobble:
-        field = sum(
-            amplitude
-            * cv2.resize(rng.standard_normal((cells, cells, 2), np.float32), (96, 96), None, 0, 0, cv2.INTER_CUBIC)
-            for cells, amplitude in ((5, 0.7), (14, 0.3))
+        coarse, fine = (
+            cv2.resize(rng.standard_normal((cells, cells, 2), np.float32), (96, 96), interpolation=cv2.INTER_CUBIC)
+            for cells in (5, 14)
         )
-        at = points * np.float32(95 / extent)
-        points = points + style.wobble * unit * cv2.remap(
-            field, at[:, :1], at[:, 1:], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        ).reshape(-1, 2)
+        x, y = np.split(points * np.float32(95 / extent), 2, axis=1)
+        shift = cv2.remap(0.7 * coarse + 0.3 * fine, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        points = points + style.wobble * unit * shift.reshape(-1, 2)
     return points
 
 
@@ -284,6 +282,6 @@ def _rendered(points: Points, widths: NDArray, last: NDArray, size: tuple[int, i
     return cv2.resize(coverage, size, interpolation=cv2.INTER_AREA)
 
 
-def fixed_point(points: Points) -> NDArray[np.int32]:
+def fixed_point(points: Points) -> NDArray:
     """OpenCV's fixed-point coordinates, whose origin is the centre of the first pixel."""
     return np.rint((points - 0.5) * (1 << SHIFT)).astype(np.int32)

@@ -1,22 +1,25 @@
 """Photo → line drawing. `trace` finds the lines once; `ink` draws them in any hand as often as wanted."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from cyclegan.inking import CANONICAL, Drawing, Kind, Stroke, Style, ink
+from cyclegan.skeleton import pixel_paths, thinned
 
 __all__ = ["CANONICAL", "Drawing", "Stroke", "Style", "ink", "sketch", "trace"]
 
 WORK_SIZE = 256  # the longer side at which photos are traced: finer structure is not drawn by hand
 BORDER_TOLERANCE = 12  # largest channel difference from the background's colour that still is background
+SHADE = 70  # difference from the ground that a shadow makes at most
 MAIN_STROKES = 10
-# Seams in black leather count as much as those in white.
-SQUARE_ROOT = np.sqrt(np.arange(256) * 255).round().astype(np.uint8)
-NEIGHBOURS = np.array([[1, 2, 4], [128, 0, 8], [64, 32, 16]], np.float32)  # bit of each neighbour in a thinning code
-
-Edges = NDArray[np.uint8]
+CELL = 16  # pixels
+SHORTEST = 12  # pixels: shorter inner lines are dropped
+# Seams in black leather and folds in white cloth count as much as edges in between (arcsine of the square root).
+EVEN_TONES = (np.arcsin(np.sqrt(np.arange(256) / 255)) * 2 / np.pi * 255).round().astype(np.uint8)
 
 
 def sketch(photo: Image.Image, style: Style | None = None, seed: int = 0) -> Image.Image:
@@ -26,7 +29,7 @@ def sketch(photo: Image.Image, style: Style | None = None, seed: int = 0) -> Ima
     return Image.fromarray(sheet).convert("RGB")
 
 
-def trace(photo: NDArray[np.uint8]) -> Drawing:
+def trace(photo: NDArray) -> Drawing:
     """The lines of a photo (H×W×3 uint8, RGB) as strokes in drawing order, in the photo's own pixels.
 
     The silhouette needs a plain background reaching the photo's border; without one there are inner edges only.
@@ -43,7 +46,7 @@ def trace(photo: NDArray[np.uint8]) -> Drawing:
     return drawing.resized((width, height))
 
 
-def _silhouette(photo: NDArray[np.uint8]) -> tuple[Edges, NDArray]:
+def _silhouette(photo: NDArray) -> tuple[NDArray, NDArray]:
     """Object (255) and ground (0), and the ground's colour; all 255 when the border shows no plain ground."""
     frame = np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]])
     ground = np.median(frame, axis=0)
@@ -64,16 +67,16 @@ def _silhouette(photo: NDArray[np.uint8]) -> tuple[Edges, NDArray]:
     return np.where(difference > 90, thin, thick), ground  # thin and pale is the rest of a shadow
 
 
-def _disc(diameter: int) -> Edges:
+def _disc(diameter: int) -> NDArray:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter)).astype(np.uint8)
 
 
-def _difference(photo: NDArray[np.uint8], ground: NDArray) -> Edges:
+def _difference(photo: NDArray, ground: NDArray) -> NDArray:
     """Each pixel's distance from the ground's colour: its largest channel difference."""
     return _largest(cv2.absdiff(photo, np.full_like(photo, ground)))
 
 
-def _fainter(difference: Edges) -> NDArray[np.bool_]:
+def _fainter(difference: NDArray) -> NDArray:
     """Where the difference from the ground is less than 0.4 of the largest nearby."""
     return difference <= 0.4 * cv2.dilate(cv2.GaussianBlur(difference, (5, 5), 0), _disc(9))
 
@@ -84,26 +87,32 @@ def _largest(image: NDArray) -> NDArray:
     return cv2.max(cv2.max(red, green), blue)
 
 
-def _from_border(ground: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _from_border(ground: NDArray) -> NDArray:
     """The part of `ground` that is connected with the border."""
     framed = np.pad(ground.astype(np.uint8), 1, constant_values=1)
     cv2.floodFill(framed, None, (0, 0), 2)
     return framed[1:-1, 1:-1] == 2
 
 
-def _shadow(photo: NDArray[np.uint8], ground: NDArray, near: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _shadow(photo: NDArray, ground: NDArray, near: NDArray) -> NDArray:
     """Soft grey shade that fades into the ground: no edge lies between it and the ground."""
     soft = cv2.GaussianBlur(photo, (0, 0), 1.5)
     grey = cv2.cvtColor(soft, cv2.COLOR_RGB2GRAY)
     dx, dy = (cv2.Sobel(grey, cv2.CV_32F, *d, scale=1 / 8) for d in ((1, 0), (0, 1)))
     red, green, blue = cv2.split(cv2.absdiff(soft, np.full_like(soft, ground)))
     largest, smallest = cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
-    shade = (cv2.magnitude(dx, dy) < 2.5) & (largest < 70) & (largest - smallest < 14)
-    opened = cv2.morphologyEx((shade | near).astype(np.uint8), cv2.MORPH_OPEN, _disc(7))  # cuts leaks into pale objects
-    return _from_border((opened > 0) | near)
+    shade = (cv2.magnitude(dx, dy) < 2.5) & (largest < SHADE) & (largest - smallest < 14)
+    opened = cv2.morphologyEx((shade | near).astype(np.uint8), cv2.MORPH_OPEN, _disc(7))  # cuts leaks into the object
+    reached = _from_border((opened > 0) | near) & ~near
+    pale = (largest[~near & ~reached] < SHADE).mean() if (~near & ~reached).any() else 1.0
+    limit = 0.25 if pale < 0.15 else 0.02  # beside a dark object shade is shade; a pale one would leak out through it
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(reached.astype(np.uint8))
+    small = stats[:, cv2.CC_STAT_AREA] < limit * (~near).sum()
+    small[0] = False
+    return small[labels]
 
 
-def _outlines(photo: NDArray[np.uint8], mask: Edges, ground: NDArray) -> list[Stroke]:
+def _outlines(photo: NDArray, mask: NDArray, ground: NDArray) -> list[Stroke]:
     """Closed strokes around the object's parts and its holes, the largest first."""
     if not mask.any() or mask.all():
         return []
@@ -111,58 +120,58 @@ def _outlines(photo: NDArray[np.uint8], mask: Edges, ground: NDArray) -> list[St
     holes = ((difference <= 6) | _fainter(difference)) & (mask > 0)
     holes = cv2.morphologyEx(holes.astype(np.uint8), cv2.MORPH_OPEN, _disc(5))
     strokes = []
-    layers: list[tuple[Kind, Edges, float]] = [("outline", mask, 60.0), ("hole", holes, 60.0)]
-    for kind, layer, smallest in layers:
+    layers: list[tuple[Kind, NDArray]] = [("outline", mask), ("hole", holes)]
+    for kind, layer in layers:
         contours, _ = cv2.findContours(layer, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        for contour in sorted(contours, key=cv2.contourArea, reverse=True)[:12]:
-            if cv2.contourArea(contour) < smallest or (kind == "hole" and not _shows_ground(contour, difference)):
-                continue
-            strokes.append(Stroke(_curve(contour[:, 0], closed=True), kind, closed=True))
+        contours = sorted(contours, key=cv2.contourArea, reverse=True)[:12]
+        smallest = max(60.0, cv2.contourArea(contours[0]) / 100 if kind == "outline" and contours else 0.0)
+        for contour in contours:
+            if cv2.contourArea(contour) >= smallest and (kind == "outline" or _shows_ground(contour, difference)):
+                strokes.append(Stroke(_curve(contour[:, 0], closed=True), kind, closed=True))
     return strokes
 
 
-def _shows_ground(contour: NDArray, difference: Edges) -> bool:
-    """Whether the ground's own colour is seen within `contour`, rather than something pale."""
+def _shows_ground(contour: NDArray, difference: NDArray) -> bool:
+    """Whether the ground's own colour is seen within `contour`, rather than something pale or a highlight."""
+    rim = cv2.dilate(difference, _disc(7))[contour[:, 0, 1], contour[:, 0, 0]]
     x, y, width, height = cv2.boundingRect(contour)
     within = np.zeros((height, width), np.uint8)
     cv2.drawContours(within, [contour - (x, y)], 0, 1, cv2.FILLED)
-    return float(np.median(difference[y : y + height, x : x + width][within > 0])) <= 4
+    return bool(np.median(difference[y : y + height, x : x + width][within > 0]) <= 4 and np.median(rim) >= 40)
 
 
-def _inner_edges(photo: NDArray[np.uint8], mask: Edges, outlines: list[Stroke]) -> list[Stroke]:
+def _inner_edges(photo: NDArray, mask: NDArray, outlines: list[Stroke]) -> list[Stroke]:
     """Open strokes along the edges inside `mask`, texture and doubles left out, main edges first."""
     edges, strength = _edges(photo, mask)
     taken = np.zeros_like(mask)
     _mark(taken, outlines)
-    candidates = []
-    for chain in _chains(_thinned(edges)):
-        x, y = chain.T
-        candidates.append((len(chain) * float(strength[y, x].mean()), chain))
-    candidates.sort(key=lambda pair: -pair[0])
-    candidates = [pair for pair in candidates if pair[0] > 0.02 * candidates[0][0]]
-    density = np.zeros_like(mask, np.float32)
-    strokes: list[Stroke] = []
-    for _, chain in candidates:
-        for part in _free_runs(chain, taken):
-            if len(part) < 12 or density[part[:, 1] // 16, part[:, 0] // 16].mean() > min(12 + len(part) / 2, 40):
+    paths = [(float(strength[path[:, 1], path[:, 0]].sum()), path) for path in pixel_paths(thinned(edges), SHORTEST)]
+    paths.sort(key=lambda pair: -pair[0])
+    density = np.zeros(mask.shape, int)  # pixels drawn in each square of CELL pixels
+    main: list[Stroke] = []
+    details: list[Stroke] = []
+    for importance, path in paths:
+        for part in _free_runs(path, taken):
+            cells = part[:, 1] // CELL, part[:, 0] // CELL
+            crowded = density[cells].mean() > min(CELL / 2 + len(part) / 2, 2.5 * CELL)
+            if len(part) < SHORTEST or crowded or importance < 0.02 * paths[0][0]:
                 continue
-            stroke = Stroke(
-                _curve(part, closed=False), "edge" if len(strokes) < MAIN_STROKES and len(part) > 24 else "detail"
-            )
-            np.add.at(density, (part[:, 1] // 16, part[:, 0] // 16), 1)
+            np.add.at(density, cells, 1)
+            ring = len(part) > 20 and np.abs(part[0] - part[-1]).max() <= 4
+            leading = len(main) < MAIN_STROKES and len(part) >= 2 * SHORTEST
+            stroke = Stroke(_curve(part, ring), "edge" if leading else "detail", ring)
+            (main if leading else details).append(stroke)
             _mark(taken, [stroke])
-            strokes.append(stroke)
-    main = [s for s in strokes if s.kind == "edge"]
-    return _in_order(main) + _in_order([s for s in strokes if s.kind == "detail"])
+    return _in_order(main) + _in_order(details)
 
 
-def _edges(photo: NDArray[np.uint8], mask: Edges) -> tuple[Edges, NDArray[np.float32]]:
+def _edges(photo: NDArray, mask: NDArray) -> tuple[NDArray, NDArray]:
     """Canny's edges (255) with texture suppressed, and the strength of each pixel's edge.
 
     Suppression by the surround as in Grigorescu et al., "Contour detection based on nonclassical receptive field
     inhibition" (2003), section III: an edge among many edges is texture.
     """
-    smooth = cv2.bilateralFilter(cv2.LUT(photo, SQUARE_ROOT), 7, 25, 3)
+    smooth = cv2.bilateralFilter(cv2.LUT(photo, EVEN_TONES), 7, 25, 3)
     smooth = cv2.GaussianBlur(smooth, (0, 0), 1.2).astype(np.float32)
     slopes = [[cv2.Sobel(channel, cv2.CV_32F, *d) for d in ((1, 0), (0, 1))] for channel in cv2.split(smooth)]
     dx, dy = slopes[0]
@@ -174,89 +183,15 @@ def _edges(photo: NDArray[np.uint8], mask: Edges) -> tuple[Edges, NDArray[np.flo
     inside = cv2.erode(mask, np.ones((7, 7)), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     magnitude[inside == 0] = 0
     surround = cv2.boxFilter(magnitude, -1, (21, 21))
-    kept = np.clip(1 - 1.2 * surround / (magnitude + 1e-3), 0, 1)
+    kept = np.clip(1 - 1.4 * surround / (magnitude + 1e-3), 0, 1)
     strength = magnitude * kept
     values = strength[inside > 0]
-    high = float(np.clip(np.percentile(values, 92), 24, 90)) if len(values) else 90.0
-    edges = cv2.Canny((dx * kept).astype(np.int16), (dy * kept).astype(np.int16), high * 0.4, high, L2gradient=True)
+    high = float(np.clip(np.percentile(values, 91), 16, 75)) if len(values) else 90.0
+    edges = cv2.Canny((dx * kept).astype(np.int16), (dy * kept).astype(np.int16), high * 0.35, high, L2gradient=True)
     return edges & inside, strength
 
 
-def _thinned(edges: Edges) -> NDArray[np.bool_]:
-    """One-pixel lines: near parallel edges (the two sides of one line) are closed, then thinned to their middle."""
-    closed = cv2.morphologyEx(edges, cv2.MORPH_CLOSE, _disc(5))
-    closed = (closed > 0).astype(np.uint8)
-    for _ in range(20):
-        before = closed.sum()
-        for table in THINNING:
-            code = cv2.filter2D(closed, cv2.CV_8U, NEIGHBOURS, borderType=cv2.BORDER_CONSTANT)
-            closed &= cv2.LUT(code, table)
-        if closed.sum() == before:
-            break
-    return closed > 0
-
-
-def _thinning_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """What stays (1) in the two sub-steps of Zhang and Suen's thinning (1984), by the code of the eight neighbours."""
-    tables = np.ones((2, 256), np.uint8)
-    for code in range(256):
-        # The code's bits run clockwise from the top left; the paper's P2…P9 run clockwise from the top.
-        ring = [(code >> bit) & 1 for bit in (1, 2, 3, 4, 5, 6, 7, 0)]
-        north, _, east, _, south, _, west, _ = ring
-        rises = sum(a < b for a, b in zip(ring, ring[1:] + ring[:1], strict=True))
-        if 2 <= sum(ring) <= 6 and rises == 1:
-            tables[0, code] = north & east & south | east & south & west
-            tables[1, code] = north & east & west | north & south & west
-    return tables[0], tables[1]
-
-
-THINNING = _thinning_tables()
-
-
-def _chains(lines: NDArray[np.bool_]) -> list[NDArray]:
-    """Pixel paths (N×2, x and y) along one-pixel `lines`, straight on at crossings."""
-    width = lines.shape[1] + 2
-    padded = np.pad(lines, 1)
-    steps = [
-        (dy * width + dx, dx, dy) for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
-    ]
-    code = cv2.filter2D(padded.astype(np.uint8), cv2.CV_8U, np.ones((3, 3)), borderType=cv2.BORDER_CONSTANT)
-    alive = dict.fromkeys(np.flatnonzero(padded).tolist())
-    ends = np.flatnonzero(padded & (code == 2)).tolist()
-
-    def walk(start: int, dx: float, dy: float) -> list[int]:
-        path, here = [], start
-        while True:
-            options = [(x * dx + y * dy, here + step, x, y) for step, x, y in steps if here + step in alive]
-            if not options:
-                return path
-            _, here, x, y = max(options)
-            del alive[here]
-            path.append(here)
-            dx, dy = 0.7 * dx + 0.3 * x, 0.7 * dy + 0.3 * y
-
-    chains = []
-    for start in (*ends, *tuple(alive)):
-        if start not in alive:
-            continue
-        del alive[start]
-        ahead = walk(start, 0, 0)
-        dy, dx = (
-            (
-                np.subtract(*divmod(np.array([start, ahead[min(3, len(ahead) - 1)]]), width)[i][:, None])[0]
-                for i in (0, 1)
-            )
-            if ahead
-            else (0, 0)
-        )
-        path = walk(start, float(dx), float(dy))[::-1] + [start] + ahead
-        if len(path) >= 8:
-            y, x = np.divmod(np.array(path), width)
-            chains.append(np.stack([x - 1, y - 1], 1))
-    return chains
-
-
-def _free_runs(chain: NDArray, taken: Edges) -> list[NDArray]:
+def _free_runs(chain: NDArray, taken: NDArray) -> list[NDArray]:
     """The parts of `chain` that do not run along a line already drawn."""
     free = taken[chain[:, 1], chain[:, 0]] == 0
     if free.all():
@@ -265,13 +200,13 @@ def _free_runs(chain: NDArray, taken: Edges) -> list[NDArray]:
     return [part for part in np.split(chain, cuts) if taken[part[0, 1], part[0, 0]] == 0]
 
 
-def _mark(taken: Edges, strokes: list[Stroke]) -> None:
+def _mark(taken: NDArray, strokes: list[Stroke]) -> None:
     """Marks the surroundings of strokes, where no second line shall run."""
     for stroke in strokes:
         cv2.polylines(taken, [np.rint(stroke.points - 0.5).astype(np.int32)], stroke.closed, 255, 7)
 
 
-def _curve(pixels: NDArray, closed: bool) -> NDArray[np.float32]:
+def _curve(pixels: NDArray, closed: bool) -> NDArray:
     """A smooth curve through a path of pixels, a point about every two pixels."""
     reach = 4
     points = pixels.astype(np.float32) + 0.5
@@ -300,5 +235,5 @@ def _in_order(strokes: list[Stroke]) -> list[Stroke]:
         left[index] = False
         stroke = strokes[index]
         pen = ends[index, 1 - side]
-        ordered.append(Stroke(stroke.points[::-1] if side else stroke.points, stroke.kind))
+        ordered.append(replace(stroke, points=stroke.points[::-1]) if side else stroke)
     return ordered
