@@ -1,0 +1,131 @@
+"""Two folders → batches. Every sample is a function of the seed and its number, so a run resumes anywhere exactly."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from cyclegan import images
+from cyclegan.config import ConfigError, DataConfig
+from cyclegan.inking import Drawing
+from cyclegan.lessons import made_lesson, unpaired_lesson
+from cyclegan.sketching import WORK_SIZE, trace
+
+log = logging.getLogger(__name__)
+
+Batch = dict[str, Tensor]
+"""``sketch``, ``lines``, ``photo``, ``traced``: B×3×H×W in [-1, 1], as ``lessons.Lesson`` describes them;
+``paired``, ``coloured``: B booleans."""
+
+
+class UnpairedImages(Dataset[Batch]):
+    """Samples without end, by number: photos in a new random order each epoch, each with a drawing.
+
+    The drawing is made from the photo (``made_share`` of the samples, and all of them when there is no sketch folder),
+    or is any one of the sketch folder: real CycleGAN data, which no photo belongs to.
+    """
+
+    def __init__(self, config: DataConfig, seed: int, held_out: bool = False):
+        """``held_out``: the files kept back for evaluation instead of those to train on.
+
+        Raises:
+            ConfigError: a folder is missing or has no image for this.
+        """
+        self.config, self.seed = config, seed
+        self.photos = _files(config.photos, "data.photos", config.held_out, held_out)
+        self.sketches: list[Path] = []
+        if config.sketches and config.made_share < 1:
+            self.sketches = _files(config.sketches, "data.sketches", config.held_out, held_out)
+        self._drawing = lru_cache(maxsize=None)(self._traced)  # 40 ms to trace, some 20 kB to keep
+
+    def __getitem__(self, number: int) -> Batch:
+        """Sample ``number`` (0, 1, 2, …) without the batch dimension."""
+        rng = np.random.default_rng((self.seed, number))
+        epoch, place = divmod(number, len(self.photos))
+        path = self.photos[_order(self.seed, epoch, len(self.photos))[place]]
+        photo = self._opened(path)
+        if self.sketches and rng.random() >= self.config.made_share:
+            sketch = self._opened(self.sketches[rng.integers(len(self.sketches))])
+            lesson = unpaired_lesson(sketch, photo, self.config, rng)
+        else:
+            lesson = made_lesson(photo, self._drawing(path), self.config, rng)
+        pictures = {name: getattr(lesson, name) for name in ("sketch", "lines", "photo", "traced")}
+        tensors = {name: images.to_tensor(Image.fromarray(picture)) for name, picture in pictures.items()}
+        return tensors | {name: torch.tensor(getattr(lesson, name)) for name in ("paired", "coloured")}
+
+    def _opened(self, path: Path) -> Image.Image:
+        return images.fit_square(images.to_rgb(images.open_image(path)), max(self.config.size, WORK_SIZE))
+
+    def _traced(self, path: Path) -> Drawing:
+        return trace(np.asarray(self._opened(path)))
+
+
+def batches(config: DataConfig, seed: int, start: int, stop: int) -> Iterator[Batch]:
+    """Batches number ``start`` to ``stop``; the same whatever came before and however many workers there are."""
+    numbers = range(start * config.batch, stop * config.batch)
+    loader = DataLoader(
+        UnpairedImages(config, seed),
+        batch_size=config.batch,
+        sampler=numbers,
+        num_workers=config.workers,
+        worker_init_fn=_one_thread,
+    )
+    return iter(loader)
+
+
+def samples(config: DataConfig, seed: int, count: int = 8) -> Batch:
+    """A fixed batch of samples to look at: held-out ones, or where the folder is too small for any, training ones."""
+    dataset = UnpairedImages(config, seed, held_out=True)
+    if not dataset.photos:
+        dataset = UnpairedImages(config, seed)
+    return default_collate([dataset[number] for number in range(count)])
+
+
+def held_out(path: Path, share: float) -> bool:
+    """Whether a file is kept back from training: by a hash of its name, so that moves and additions change nothing."""
+    digest = hashlib.sha256(path.name.encode()).digest()
+    return int.from_bytes(digest[:4], "big") < share * 2**32
+
+
+def _files(folder: Path, setting: str, share: float, kept_back: bool) -> list[Path]:
+    if not folder.is_dir():
+        raise ConfigError(f"{setting}: there is no folder {folder}.")
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    with ThreadPoolExecutor() as threads:
+        usable = list(threads.map(_usable, paths))
+    if bad := [path.name for path, good in zip(paths, usable, strict=True) if not good]:
+        log.warning("%s: skipped %d files that are not usable images: %s", setting, len(bad), ", ".join(bad))
+    chosen = [path for path, good in zip(paths, usable, strict=True) if good and held_out(path, share) == kept_back]
+    if not chosen and not kept_back:
+        raise ConfigError(f"{setting}: {folder} has no images to train on.")
+    return chosen
+
+
+def _usable(path: Path) -> bool:
+    try:
+        images.open_image(path)
+    except images.ImageError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch, count)).permutation(count)
+
+
+def _one_thread(_: int) -> None:
+    """Workers leave the other cores to the networks."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

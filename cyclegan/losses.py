@@ -1,0 +1,72 @@
+"""The losses: pure functions of tensors, each a scalar mean, the formula beside it.
+
+Images are B×3×H×W in [-1, 1], logits B×1×h×w, feature maps lists of B×C×h×w.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Kind = Literal["vanilla", "lsgan"]
+
+
+def adversarial(logits: Tensor, real: bool, kind: Kind) -> Tensor:
+    """How far the critic's ``logits`` are from saying "real" (or, with ``real=False``, "generated").
+
+    vanilla   -log σ(l) for real, -log(1 - σ(l)) for generated (Goodfellow et al., "Generative Adversarial Nets",
+              NeurIPS 2014, eq. 1; G's side the non-saturating one of section 3), computed from the logits.
+    lsgan     (s - 1)² for real, s² for generated, with the score s = (1 + l) / 2 (Mao et al., "Least Squares
+              Generative Adversarial Networks", ICCV 2017, eq. 9; CycleGAN, ICCV 2017, section 4). Written so,
+              a logit of 0 means undecided in both kinds and σ(l) stays a sensible probability.
+    """
+    if kind == "vanilla":
+        return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
+    return ((1 + logits) / 2 - float(real)).square().mean()
+
+
+def critic(real_logits: Tensor, fake_logits: Tensor, kind: Kind) -> Tensor:
+    """½ (adversarial(real, "real") + adversarial(fake, "generated")); the half as in CycleGAN, appendix 7.1."""
+    return (adversarial(real_logits, True, kind) + adversarial(fake_logits, False, kind)) / 2
+
+
+def cycle(cycled: Tensor, image: Tensor) -> Tensor:
+    """‖F(G(x)) - x‖₁ or ‖G(F(y)) - y‖₁ (CycleGAN, eq. 2)."""
+    return functional.l1_loss(cycled, image)
+
+
+def identity(same: Tensor, image: Tensor) -> Tensor:
+    """‖G(y) - y‖₁ or ‖F(x) - x‖₁: an image already in the target domain stays (CycleGAN, section 5.2)."""
+    return functional.l1_loss(same, image)
+
+
+def paired(fake: Tensor, real: Tensor) -> Tensor:
+    """‖G(x) - y‖₁ for a drawing x made from the known photo y (pix2pix, eq. 3)."""
+    return functional.l1_loss(fake, real)
+
+
+def colour(fake: Tensor, real: Tensor, pool: int = 8) -> Tensor:
+    """‖P(G(x)) - P(y)‖₁ with P the mean over pool×pixel squares: the colour of a region, whatever its texture."""
+    return functional.l1_loss(functional.avg_pool2d(fake, pool), functional.avg_pool2d(real, pool))
+
+
+def feature_matching(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
+    """mean over layers i of ‖D⁽ⁱ⁾(G(x)) - D⁽ⁱ⁾(y)‖₁ (Wang et al., pix2pixHD, CVPR 2018, eq. 4), the reals fixed."""
+    return _mean([functional.l1_loss(a, b.detach()) for a, b in zip(fake, real, strict=True)])
+
+
+def perceptual(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
+    """mean over layers i of ‖φᵢ(G(x)) - φᵢ(y)‖₁ / mean |φᵢ(y)|: each layer counts alike.
+
+    Features of a fixed ImageNet network instead of pixels: Johnson et al., "Perceptual Losses for Real-Time Style
+    Transfer and Super-Resolution", ECCV 2016, section 3.2.
+    """
+    return _mean([functional.l1_loss(a, b) / b.abs().mean().clamp(min=1e-6) for a, b in zip(fake, real, strict=True)])
+
+
+def _mean(terms: list[Tensor]) -> Tensor:
+    return torch.stack(terms).mean()

@@ -1,0 +1,147 @@
+"""The four networks of a sketch ↔ photo CycleGAN.
+
+=========  ==================================================  ========================
+document   what it is                                          here
+=========  ==================================================  ========================
+X, Y       domain of sketches, domain of real images           ``sketch``, ``photo``
+G, F       generators sketch → photo, photo → sketch           ``G``, ``F``
+D_X        discriminator of **real images** (judges G)         ``D_X`` (critic of photos)
+D_Y        discriminator of **sketches** (judges F)            ``D_Y`` (critic of sketches)
+=========  ==================================================  ========================
+
+The CycleGAN paper calls the critic of photos (its domain Y) D_Y: the subscripts here are the other way round.
+
+Images are B×3×H×W float tensors in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cyclegan.config import DiscriminatorConfig, GeneratorConfig
+
+MIN_SIDE = 32
+
+
+class Generator(nn.Module):
+    """U-Net that turns an image of one domain into one of the other.
+
+    An encoder of strided convolutions, residual blocks at the bottleneck and, if asked for, on the way up, a decoder
+    of nearest-neighbour resizing and convolution (free of the checkerboard of transposed convolutions: Odena et al.,
+    "Deconvolution and Checkerboard Artifacts", Distill 2016), skip connections at every scale, the image itself
+    at the last one. Encoder and skips after Isola et al., "Image-to-Image Translation with Conditional Adversarial
+    Networks", CVPR 2017, appendix 6.1; residual blocks after Zhu et al., "Unpaired Image-to-Image Translation using
+    Cycle-Consistent Adversarial Networks", ICCV 2017, appendix 7.2.
+    """
+
+    def __init__(self, config: GeneratorConfig):
+        super().__init__()
+        widths, top = config.widths, config.top_width
+        self.stride = 2 ** len(widths)
+        self.encoder = nn.ModuleList(
+            _down(below, width, norm=level > 0) for level, (below, width) in enumerate(pairwise((3, *widths)))
+        )
+        self.bottleneck = nn.Sequential(*(Residual(widths[-1]) for _ in range(config.bottleneck_blocks)))
+        self.decoder = nn.ModuleList(
+            _up(widths[level + 1] + widths[level], widths[level], config.decoder_blocks[level])
+            for level in reversed(range(len(widths) - 1))
+        )
+        self.last = nn.Sequential(*_conv(widths[0] + 3, top), nn.Conv2d(top, 3, 3, padding=1))
+        self.apply(_initialise)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Translate ``image`` (B×3×H×W in [-1, 1], H and W ≥ 32) into the other domain, same shape and range."""
+        height, width = image.shape[-2:]
+        if min(height, width) < MIN_SIDE:
+            raise ValueError(f"images must be at least {MIN_SIDE}×{MIN_SIDE} pixels, not {height}×{width}")
+        right, below = -width % self.stride, -height % self.stride
+        padded = functional.pad(image, (0, right, 0, below), mode="replicate") if right or below else image
+        skips, features = [padded], padded
+        for down in self.encoder:
+            features = down(features)
+            skips.append(features)
+        features = self.bottleneck(skips.pop())
+        for up in self.decoder:
+            features = up(torch.cat((_double(features), skips.pop()), dim=1))
+        picture = torch.tanh(self.last(torch.cat((_double(features), skips.pop()), dim=1)))
+        return picture[..., :height, :width]
+
+
+class Discriminator(nn.Module):
+    """PatchGAN: judges every patch of an image by itself (Isola et al., CVPR 2017, section 3.2 and appendix 6.1.2).
+
+    ``forward`` gives the probability that each patch is real, as the document asks; ``logits`` the same before the
+    sigmoid, for losses that are stable there; ``features`` the maps on the way, for feature matching.
+    """
+
+    def __init__(self, config: DiscriminatorConfig):
+        super().__init__()
+        widths = config.widths
+        self.layers = nn.ModuleList(
+            _down(below, width, norm=level > 0) for level, (below, width) in enumerate(pairwise((3, *widths)))
+        )
+        self.layers.append(nn.Sequential(*_conv(widths[-1], 2 * widths[-1], kernel=4, slope=0.2)))
+        self.score = nn.Conv2d(2 * widths[-1], 1, kernel_size=4, padding=1)
+        self.apply(_initialise)
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Feature maps of ``image`` (B×3×H×W in [-1, 1]), shallow to deep; the last entry is the B×1×h×w logits."""
+        maps = []
+        for layer in self.layers:
+            image = layer(image)
+            maps.append(image)
+        return [*maps, self.score(image)]
+
+    def logits(self, image: Tensor) -> Tensor:
+        """B×1×h×w real-valued scores of ``image``'s patches; above 0 means "real"."""
+        return self.features(image)[-1]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """B×1×h×w probabilities in (0, 1) that ``image``'s patches are real."""
+        return torch.sigmoid(self.logits(image))
+
+
+class Residual(nn.Module):
+    """x + conv-norm-ReLU-conv-norm(x) (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            *_conv(width, width), nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features + self.body(features)
+
+
+def _down(inputs: int, outputs: int, norm: bool) -> nn.Sequential:
+    """Halve the resolution; the first layer goes without normalisation so that it sees the colours as they are."""
+    conv = nn.Conv2d(inputs, outputs, kernel_size=4, stride=2, padding=1, bias=not norm)
+    return nn.Sequential(conv, *([nn.BatchNorm2d(outputs)] if norm else []), nn.LeakyReLU(0.2, inplace=True))
+
+
+def _up(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(*_conv(inputs, outputs), *(Residual(outputs) for _ in range(blocks)))
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 3, slope: float = 0.0) -> list[nn.Module]:
+    activation = nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
+    return [nn.Conv2d(inputs, outputs, kernel, padding=1, bias=False), nn.BatchNorm2d(outputs), activation]
+
+
+def _double(features: Tensor) -> Tensor:
+    return functional.interpolate(features, scale_factor=2, mode="nearest")
+
+
+def _initialise(module: nn.Module) -> None:
+    """Normal(0, 0.02) weights, as in both papers."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.normal_(module.weight, 0.0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)

@@ -1,0 +1,50 @@
+"""Features of an ImageNet network, for the perceptual loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from cyclegan.config import ConfigError
+
+TAPS = ("features.0", "features.3.conv.0", "features.5.conv.0", "features.8.conv.0", "features.11.conv.0")
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class PerceptualFeatures(nn.Module):
+    """Five feature maps (strides 2, 4, 8, 16, 16) of a fixed MobileNetV2 (Sandler et al., CVPR 2018).
+
+    Small on purpose: 0.2 GMAC for a 224×224 image. ``weights`` is a file with the state dict of torchvision's
+    ``mobilenet_v2`` (layers after the last tap may be missing); None has torchvision download its own. Raises
+    ConfigError if the file is not there or is not such a state dict.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, weights: Path | None):
+        super().__init__()
+        network = mobilenet_v2(weights=None if weights else MobileNet_V2_Weights.IMAGENET1K_V2)
+        self.network = create_feature_extractor(network, list(TAPS))
+        if weights:
+            try:
+                given = torch.load(weights, map_location="cpu", weights_only=True)
+                self.network.load_state_dict({name: given[name] for name in self.network.state_dict()})
+            except Exception as error:
+                raise ConfigError(
+                    f"loss.perceptual_weights: {weights} does not hold torchvision's mobilenet_v2 ({error})."
+                ) from None
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1))
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> PerceptualFeatures:
+        return super().train(False)  # the running statistics of its normalisation stay as they are
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Feature maps of ``images`` (B×3×H×W in [-1, 1]), shallow to deep; gradients reach the images only."""
+        return list(self.network(((images + 1) / 2 - self.mean) / self.deviation).values())

@@ -1,0 +1,252 @@
+"""One step of CycleGAN, and the loop around it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from cyclegan import losses
+from cyclegan.checkpoint import load_checkpoint, save_checkpoint
+from cyclegan.config import ConfigError, TrainConfig
+from cyclegan.data import Batch, batches, samples
+from cyclegan.models import Discriminator, Generator
+from cyclegan.perceptual import PerceptualFeatures
+from cyclegan.pool import ImagePool
+from cyclegan.tracking import Tracker, sample_sheet
+
+log = logging.getLogger(__name__)
+
+CONFIG = "config.json"
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss became NaN or infinite; the message names it and the step."""
+
+
+class CycleGAN:
+    """The four networks and all that trains them; ``step`` is the whole method."""
+
+    def __init__(self, config: TrainConfig, device: torch.device):
+        torch.manual_seed(config.seed)
+        self.config, self.device, self.number = config, device, 0
+        self.G, self.F = (Generator(config.generator) for _ in "GF")
+        self.D_X, self.D_Y = (Discriminator(config.discriminator) for _ in "XY")
+        for network in self.networks.values():
+            network.to(device).to(memory_format=torch.channels_last)
+        average = get_ema_multi_avg_fn(config.ema)
+        self.shown_G, self.shown_F = (
+            AveragedModel(network, multi_avg_fn=average, use_buffers=True) for network in (self.G, self.F)
+        )
+        self.generators, self.critics = (
+            Adam(chain(*(n.parameters() for n in pair)), config.learning_rate, config.betas, fused=True)
+            for pair in ((self.G, self.F), (self.D_X, self.D_Y))
+        )
+        self.photo_pool, self.sketch_pool = (ImagePool(config.pool, config.seed + offset) for offset in (1, 2))
+        self.noise = torch.Generator(device).manual_seed(config.seed + 3)
+        self.features = None
+        if config.loss.perceptual:
+            self.features = PerceptualFeatures(config.loss.perceptual_weights).to(device)
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        return {"G": self.G, "F": self.F, "D_X": self.D_X, "D_Y": self.D_Y}
+
+    def step(self, batch: Batch) -> dict[str, float]:
+        """Update generators, then discriminators, on one batch; returns the losses by name.
+
+        ``batch`` is described at ``data.Batch``. Losses are named by kind and the image scored: ``cycle/sketch``.
+        """
+        self._set_learning_rate()
+        batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            with _frozen(self.D_X, self.D_Y):
+                fake_photo, fake_sketch, generator_losses = self._generate(batch)
+                self._update(self.generators, generator_losses)
+            critic_losses = self._judge(batch, fake_photo, fake_sketch)
+            self._update(self.critics, critic_losses)
+        self.shown_G.update_parameters(self.G)
+        self.shown_F.update_parameters(self.F)
+        self.number += 1
+        return {name: loss.item() for name, loss in (generator_losses | critic_losses).items()}
+
+    def _generate(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        sketch, lines, photo = batch["sketch"], batch["lines"], batch["photo"]
+        loss, found = self.config.loss, {}
+        fake_photo, fake_sketch = self.G(sketch), self.F(photo)
+
+        photo_maps, sketch_maps = self.D_X.features(fake_photo), self.D_Y.features(fake_sketch)
+        found["adversarial/photo"] = losses.adversarial(photo_maps[-1], True, loss.kind)
+        found["adversarial/sketch"] = losses.adversarial(sketch_maps[-1], True, loss.kind)
+
+        if loss.cycle_sketch and not (loss.alternate_cycles and self.number % 2):
+            found["cycle/sketch"] = losses.cycle(self.F(fake_photo), lines)
+        if loss.cycle_photo and not (loss.alternate_cycles and self.number % 2 == 0):
+            drawn = fake_sketch.detach() if loss.stop_gradient else fake_sketch
+            found["cycle/photo"] = losses.cycle(self.G(self._noisy(drawn)), photo)
+        if loss.identity and self.number % loss.identity_every == 0:
+            found["identity/photo"] = losses.identity(self.G(photo), photo)
+            found["identity/sketch"] = losses.identity(self.F(lines), lines)
+
+        if (pairs := batch["paired"]).any():
+            fakes = {"photo": fake_photo[pairs], "sketch": fake_sketch[pairs]}
+            reals = {"photo": photo[pairs], "sketch": batch["traced"][pairs]}
+            if loss.paired:
+                found |= {f"paired/{kind}": losses.paired(fakes[kind], reals[kind]) for kind in fakes}
+            if loss.colour and (told := batch["coloured"]).any():
+                found["colour/photo"] = losses.colour(fake_photo[told], photo[told])
+            if loss.feature_matching:
+                for kind, critic, maps in (("photo", self.D_X, photo_maps), ("sketch", self.D_Y, sketch_maps)):
+                    with torch.no_grad():
+                        targets = critic.features(reals[kind])[:-1]
+                    found[f"feature_matching/{kind}"] = losses.feature_matching([m[pairs] for m in maps[:-1]], targets)
+            if self.features:
+                with torch.no_grad():
+                    targets = self.features(reals["photo"])
+                found["perceptual/photo"] = losses.perceptual(self.features(fakes["photo"]), targets)
+        return fake_photo, fake_sketch, found
+
+    def _judge(self, batch: Batch, fake_photo: Tensor, fake_sketch: Tensor) -> dict[str, Tensor]:
+        kind, shown = (
+            self.config.loss.kind,
+            (self.photo_pool.exchange(fake_photo), self.sketch_pool.exchange(fake_sketch)),
+        )
+        return {
+            "critic/photo": losses.critic(self.D_X.logits(batch["photo"]), self.D_X.logits(shown[0]), kind),
+            "critic/sketch": losses.critic(self.D_Y.logits(batch["lines"]), self.D_Y.logits(shown[1]), kind),
+        }
+
+    def _noisy(self, drawn: Tensor) -> Tensor:
+        noise = torch.randn(drawn.shape, generator=self.noise, device=drawn.device)
+        return drawn + self.config.loss.drawing_noise * noise
+
+    def _update(self, optimizer: Adam, found: dict[str, Tensor]) -> None:
+        for name, loss in found.items():
+            if not torch.isfinite(loss):
+                raise NonFiniteLossError(
+                    f"The loss {name} became {loss.item()} at step {self.number}; lower the learning rate."
+                )
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack([self.config.loss.weight(name) * loss for name, loss in found.items()]).sum().backward()
+        optimizer.step()
+
+    def _set_learning_rate(self) -> None:
+        """Constant, then linearly to zero (CycleGAN, section 4): a function of the step, with no state to save."""
+        start = self.config.decay_from * self.config.steps
+        left = (self.config.steps - self.number) / max(1, self.config.steps - start)
+        for group in chain(self.generators.param_groups, self.critics.param_groups):
+            group["lr"] = self.config.learning_rate * min(1.0, max(0.0, left))
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that continuing exactly takes; the learning rate and the data are functions of the step."""
+        state: dict[str, Any] = {name: part.state_dict() for name, part in self._parts().items()}
+        return state | {"number": self.number, "noise": self.noise.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.number = state["number"]
+        self.noise.set_state(state["noise"])
+
+    def start_from(self, networks: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Take over trained networks, for fine-tuning; optimizers and histories start afresh."""
+        for name, state in networks.items():
+            self.networks[name].load_state_dict(state)
+        self.shown_G.module.load_state_dict(self.G.state_dict())
+        self.shown_F.module.load_state_dict(self.F.state_dict())
+
+    def _parts(self) -> dict[str, Any]:
+        return self.networks | {
+            "shown_G": self.shown_G,
+            "shown_F": self.shown_F,
+            "generators": self.generators,
+            "critics": self.critics,
+            "photo_pool": self.photo_pool,
+            "sketch_pool": self.sketch_pool,
+        }
+
+
+def train(
+    config: TrainConfig, resume: bool = False, start: Mapping[str, Mapping[str, Tensor]] | None = None
+) -> CycleGAN:
+    """Train until ``config.steps`` or a signal to stop, saving on the way; returns the model as it stands.
+
+    ``start``: state dicts of "G", "F", "D_X", "D_Y" to fine-tune instead of random networks.
+
+    Writes ``config.json``, ``checkpoint.pt``, ``losses.csv``, ``losses.png`` and ``samples/`` into ``config.run``.
+
+    Raises:
+        ConfigError: a folder without images, or a run that is already there (or, with ``resume``, is not).
+        NonFiniteLossError: it diverged.
+    """
+    model = CycleGAN(config, pick_device())
+    checkpoint = config.run / "checkpoint.pt"
+    if resume:
+        load_checkpoint(checkpoint, model)
+    elif checkpoint.exists():
+        raise ConfigError(f"{config.run} already holds a run: continue it with --resume or choose another folder.")
+    elif start:
+        model.start_from(start)
+    tracker = Tracker(config.run, config.log_every, model.number)
+    (config.run / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    shown = samples(config.data, config.seed)
+    sampled = saved = time.monotonic()
+    data = batches(config.data, config.seed, model.number, config.steps)
+    total = config.steps * config.data.batch
+    with _stop_requested() as stop, tqdm(total=total, initial=model.number * config.data.batch, unit="img") as bar:
+        for batch in data:
+            found = model.step(batch)
+            tracker.add(model.number, found)
+            bar.update(config.data.batch)
+            bar.set_postfix({name: f"{value:.2f}" for name, value in tracker.recent.items()}, refresh=False)
+            now, over = time.monotonic(), stop.is_set() or model.number == config.steps
+            if over or now - sampled > 60 * config.sample_minutes:
+                sample_sheet(model.shown_G, model.shown_F, shown, tracker.samples / f"{model.number:07d}.jpg")
+                sampled = now
+            if over or now - saved > 60 * config.checkpoint_minutes:
+                save_checkpoint(checkpoint, model)
+                tracker.plot()
+                saved = now
+            if stop.is_set():
+                log.info("Stopped at step %d; continue with --resume.", model.number)
+                break
+    return model
+
+
+def pick_device() -> torch.device:
+    """The accelerator if there is one, else the CPU."""
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+@contextmanager
+def _frozen(*networks: nn.Module) -> Iterator[None]:
+    """While the generators learn, the critics' own gradients need not be computed."""
+    for network in networks:
+        network.requires_grad_(False)
+    yield
+    for network in networks:
+        network.requires_grad_(True)
+
+
+@contextmanager
+def _stop_requested() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or a polite kill sets, so that the step under way is finished and saved."""
+    stop = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,70 @@
+"""Publish a run: python -m train.export RUN WEIGHTS, the four .pth files and config.json."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import torch
+
+from cyclegan.checkpoint import load_checkpoint
+from cyclegan.config import ConfigError, TrainConfig, WeightsConfig
+from cyclegan.hub import WeightsError, save_weights
+from cyclegan.training import CONFIG, CycleGAN
+
+log = logging.getLogger("train.export")
+
+
+def export(run: Path, folder: Path) -> WeightsConfig:
+    """Write the averaged generators and the discriminators of ``run``. Raises ConfigError, WeightsError."""
+    try:
+        settings = (run / CONFIG).read_text(encoding="utf-8")
+    except OSError:
+        raise ConfigError(f"There is no run in {run}: {CONFIG} is missing.") from None
+    config = TrainConfig.model_validate_json(settings)
+    model = CycleGAN(
+        config.model_copy(update={"loss": config.loss.model_copy(update={"perceptual": 0.0})}), torch.device("cpu")
+    )
+    load_checkpoint(run / "checkpoint.pt", model)
+    networks = {
+        "G": model.shown_G.module.state_dict(),
+        "F": model.shown_F.module.state_dict(),
+        "D_X": model.D_X.state_dict(),
+        "D_Y": model.D_Y.state_dict(),
+    }
+    description = WeightsConfig(
+        generator=config.generator,
+        discriminator=config.discriminator,
+        image_size=config.data.size,
+        colour_hints=config.data.hint_share > 0,
+        training={
+            "steps": model.number,
+            "images": model.number * config.data.batch,
+            "loss": config.loss.model_dump(mode="json", exclude={"perceptual_weights"}),
+            "data": config.data.model_dump(mode="json", exclude={"photos", "sketches", "workers"}),
+        },
+    )
+    return save_weights(folder, networks, description)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0 written, 2 nothing to write."""
+    parser = argparse.ArgumentParser(prog="python -m train.export", description=__doc__)
+    parser.add_argument("run", type=Path, help="the run's folder, as runs/objects")
+    parser.add_argument("weights", type=Path, help="the folder to write, as weights")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        config = export(options.run, options.weights)
+    except (ConfigError, WeightsError) as error:
+        log.error("%s", error)
+        return 2
+    for name in config.sha256:
+        log.info("%s  %.2f MB", options.weights / name, (options.weights / name).stat().st_size / 1e6)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
