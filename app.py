@@ -132,7 +132,7 @@ def upload_tab(
     """Input, result and round trip side by side; the result follows the input without a button."""
     sketch_first = direction == "sketch_to_photo"
     given, made = ("Your sketch", "Photo") if sketch_first else ("Your photo", "Sketch")
-    back = "Sketched again from that photo" if sketch_first else "Photo again from that sketch"
+    back = "Back to a sketch" if sketch_first else "Back to a photo"
 
     def translate(upload: dict[str, Any] | None) -> Answer:
         if upload is None:
@@ -155,7 +155,12 @@ def upload_tab(
             label=given, type="filepath", image_mode=None, height=360, buttons=["fullscreen"],
             sources=["upload", "clipboard"] if sketch_first else ["upload", "webcam", "clipboard"],
         )  # fmt: skip
-        shown = {"format": "png", "height": 360, "interactive": False, "buttons": ["download", "fullscreen"]}
+        shown: dict[str, Any] = {
+            "format": "png",
+            "height": 360,
+            "interactive": False,
+            "buttons": ["download", "fullscreen"],
+        }
         result = gr.Image(label=made, **shown)
         returned = gr.Image(label=back, **shown)
     outputs = [picture, result, returned, message, foot]
@@ -164,7 +169,9 @@ def upload_tab(
     model: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
     picture.input(translate, api_name=direction, trigger_mode="always_last", **run, **model)
     if examples:
-        shelf = gr.Examples([[str(path)] for path in examples], picture, label="Or try one of these", examples_per_page=12)
+        shelf = gr.Examples(
+            [[str(path)] for path in examples], picture, label="Or try one of these", examples_per_page=12
+        )
         shelf.load_input_event.then(translate, api_visibility="private", **run, **model)
 
 
@@ -189,7 +196,9 @@ def build_demo(translator: Translator | None, examples: Path = EXAMPLES, problem
         analytics_enabled=False,
         delete_cache=(TEMPORARY_FILES_SECONDS, TEMPORARY_FILES_SECONDS),
     ) as demo:
-        gr.HTML('<h1>Sketch ↔ Photo</h1><p class="lead">Draw something and watch it become a photo.</p>', elem_id="head")
+        gr.HTML(
+            '<h1>Sketch ↔ Photo</h1><p class="lead">Draw something and watch it become a photo.</p>', elem_id="head"
+        )
         if problem:
             gr.HTML(_message(problem), elem_id="problem")
         foot = gr.HTML(foot_line(translator), render=False)
@@ -205,11 +214,16 @@ def build_demo(translator: Translator | None, examples: Path = EXAMPLES, problem
 
 def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> None:
     """Serves the page on `host`:`port`; nothing that it or the page does needs another host."""
-    fonts = ("system-ui", "sans-serif")
+    theme = gr.themes.Default(
+        primary_hue="indigo",
+        neutral_hue="zinc",
+        font=("system-ui", "sans-serif"),
+        font_mono=("ui-monospace", "monospace"),
+    ).set(body_text_color_subdued="*neutral_500", body_text_color_subdued_dark="*neutral_400")
     demo.launch(
         server_name=host,
         server_port=port,
-        theme=gr.themes.Default(primary_hue="indigo", neutral_hue="zinc", font=fonts, font_mono=("ui-monospace", "monospace")),
+        theme=theme,
         css_paths=WEB / "style.css",
         footer_links=[],
         run_history=False,
@@ -238,9 +252,13 @@ def main(arguments: list[str] | None = None) -> None:
     environment = os.environ.get
     parser = argparse.ArgumentParser(description="Draw a sketch and see the photo, in the browser.")
     parser.add_argument("--host", default=environment("GRADIO_SERVER_NAME", "127.0.0.1"), help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=environment("GRADIO_SERVER_PORT", "5000"), help="default: %(default)s")
+    parser.add_argument(
+        "--port", type=int, default=environment("GRADIO_SERVER_PORT", "5000"), help="default: %(default)s"
+    )
     parser.add_argument("--share", action="store_true", help="also ask Gradio for a public link")
-    parser.add_argument("--weights", default=str(HERE / "weights"), help="a folder, or a Hugging Face Hub repository id")
+    parser.add_argument(
+        "--weights", default=str(HERE / "weights"), help="a folder, or a Hugging Face Hub repository id"
+    )
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="let in only who knows this")
     options = parser.parse_args(arguments)
     user, colon, password = (options.auth or "").partition(":")

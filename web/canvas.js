@@ -47,7 +47,7 @@ function inkEnd(paper, { points }) {
   const last = points.at(-1);
   paper.beginPath();
   paper.moveTo(...(points.length > 1 ? midpoint(points.at(-2), last) : last.slice(0, 2)));
-  paper.lineTo(last[0], last[1]);
+  paper.lineTo(last[0] + 0.01, last[1]); // a line of no length at all would not be drawn
   paper.stroke();
 }
 

@@ -1,0 +1,201 @@
+"""The demo's page, tabs for uploads and command line; the Draw tab has test_canvas.py."""
+
+from __future__ import annotations
+
+import base64
+import socket
+import struct
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+import app
+from cyclegan.hub import StateDict, save_weights
+from cyclegan.images import ImageError
+from cyclegan.inference import Translator
+from tests.browser import PHOTO, ZIGZAG, canvas, draw, ink, open_page, picture, serve
+from tests.conftest import TINY
+
+pytest_plugins = ["tests.browser_fixtures"]
+
+# --- frames of the canvas, which anyone may have made ---------------------------------------------------------------
+
+
+def png_url(image: Image.Image, kind: str = "PNG") -> str:
+    buffer = BytesIO()
+    image.save(buffer, kind)
+    return app.PNG_URL + base64.b64encode(buffer.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    ("frame", "sentence"),
+    [
+        (None, "PNG data URL"),
+        (["data:image/png;base64,"], "PNG data URL"),
+        ({"image": 3}, "PNG data URL"),
+        ({"image": "data:image/svg+xml;base64,AAAA"}, "PNG data URL"),
+        ({"image": app.PNG_URL + "A" * app.MAX_FRAME_CHARACTERS}, "too large"),
+        ({"image": app.PNG_URL + "Ä"}, "base64"),
+        ({"image": app.PNG_URL + "AAAA"}, "not an image"),
+        ({"image": app.PNG_URL}, "empty"),
+        ({"image": png_url(Image.new("RGB", (512, 511)))}, "512×512"),
+        ({"image": png_url(Image.new("RGB", (512, 512)), "JPEG")}, "PNG"),
+    ],
+)
+def test_frames_of_strangers(translator: Translator, frame: Any, sentence: str) -> None:
+    with pytest.raises(ImageError, match=sentence):
+        app.answer_frame(translator, frame)
+
+
+def test_empty_frame_has_no_photo(translator: Translator) -> None:
+    assert app.answer_frame(translator, {"image": png_url(Image.new("RGB", (512, 512), "white"))}) == {"photo": None}
+    assert app.answer_frame(translator, {"image": png_url(Image.new("RGBA", (512, 512)))}) == {"photo": None}
+
+
+# --- pictures of one's own ------------------------------------------------------------------------------------------
+
+TABS = ["Sketch → Photo", "Photo → Sketch"]
+
+
+def upload(page: Page, name: str, content: bytes, mime: str = "image/png") -> None:
+    file_input = page.locator("input[type=file]").locator("visible=true").or_(page.locator("input[type=file]")).last
+    file_input.set_input_files({"name": name, "mimeType": mime, "buffer": content})
+
+
+def png(width: int, height: int) -> bytes:
+    buffer = BytesIO()
+    Image.effect_noise((width, height), 60).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size it does not hold."""
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)), (b"IDAT", zlib.compress(b"\0" * 99))]
+    parts = [
+        struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in (*chunks, (b"IEND", b""))
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+BAD_FILES = [
+    ("text.png", b"hello", "not an image"),
+    ("empty.png", b"", "empty"),
+    ("cut.png", png(300, 200)[:5000], "damaged"),
+    ("drawing.svg", b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+    ("huge.png", png_header(20000, 20000), "megapixels"),
+    ("large.png", png_header(13000, 13000), "megapixels"),
+    ("dot.png", png(1, 1), "at least"),
+    ("line.png", png(5000, 2), "at least"),
+]
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_upload_and_bad_files(page: Page, tab: str) -> None:
+    page.get_by_role("tab", name=tab).click()
+    panel = page.get_by_role("tabpanel").locator("visible=true")
+    for name, content, words in BAD_FILES:
+        upload(page, name, content, "image/svg+xml" if name.endswith("svg") else "image/png")
+        message = panel.locator(".message")
+        expect(message).to_contain_text(words)
+        expect(message).to_contain_text(name)
+        assert "/" not in message.inner_text().replace("data/", "")
+        assert message.inner_text().count(". ") == 0
+    upload(page, "good.png", png(300, 200))
+    pictures = panel.locator(".pictures img")
+    expect(pictures).to_have_count(3)
+    expect(panel.locator(".message")).to_have_count(0)
+    given, made, back = (np.asarray(_fetch(page, pictures.nth(i).get_attribute("src") or "")) for i in range(3))
+    assert given.shape == made.shape == back.shape == (200, 300, 3)
+    assert np.abs(made.astype(int) - given).mean() > 10
+    expect(page.locator("#took")).to_contain_text("ms")
+
+
+def _fetch(page: Page, address: str) -> Image.Image:
+    return Image.open(BytesIO(page.request.get(address).body())).convert("RGB")
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_example_in_upload_tab(page: Page, tab: str) -> None:
+    page.get_by_role("tab", name=tab).click()
+    page.locator(".gallery-item").locator("visible=true").nth(1).click()
+    expect(page.get_by_role("tabpanel").locator("visible=true").locator(".pictures img")).to_have_count(3)
+
+
+# --- the page as a whole --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_narrow_and_dark(browser: Browser, url: str, scheme: Any) -> None:
+    page, faults = open_page(browser, url, color_scheme=scheme, viewport={"width": 390, "height": 844})
+    draw(page, ZIGZAG)
+    picture(page, PHOTO)
+    for tab in ("Draw", *TABS):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(200)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("tab", name="Draw").click()
+    assert canvas(page)[0, 0].tolist() == [255, 255, 255]  # paper stays white in the dark
+    page.context.close()
+    assert faults == []
+
+
+def test_every_control_has_a_name_and_a_place_in_the_tab_order(page: Page) -> None:
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('.draw button, .draw input')]"
+        ".filter(e => !(e.getAttribute('aria-label') || e.textContent.trim()) || e.tabIndex < 0).length"
+    )
+    assert unnamed == 0
+    page.get_by_role("button", name="Example: cup").focus()
+    page.keyboard.press("Enter")
+    assert ink(page) > 500
+
+
+def test_page_without_weights_says_what_to_do(browser: Browser) -> None:
+    demo = app.build_demo(None, problem="There are no weights here; train some.")
+    page, faults = open_page(browser, serve(demo))
+    expect(page.locator("#problem")).to_contain_text("There are no weights here")
+    expect(page.locator(".foot")).to_contain_text("No weights are loaded")
+    draw(page, ZIGZAG)
+    expect(page.locator(".draw .message")).to_contain_text("There are no weights here")
+    assert page.locator("[data-colour]").count() == 0
+    page.context.close()
+    demo.close()
+    assert faults == []
+
+
+def test_palette_only_for_weights_that_know_colour(
+    browser: Browser, tmp_path: Path, states: dict[str, StateDict]
+) -> None:
+    save_weights(tmp_path, states, TINY.model_copy(update={"colour_hints": False}))
+    demo = app.build_demo(Translator.from_pretrained(tmp_path))
+    page, faults = open_page(browser, serve(demo))
+    assert page.locator("[data-colour]").count() == 0
+    page.context.close()
+    demo.close()
+    assert faults == []
+
+
+def test_server_asks_no_other_host(page: Page, hosts: set[str]) -> None:
+    draw(page, ZIGZAG)
+    picture(page, PHOTO)
+    assert hosts <= {"127.0.0.1", "localhost", "None"}
+
+
+def test_taken_port_gives_the_next() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert app.free_port("127.0.0.1", port) > port
+
+
+def test_auth_needs_user_and_password(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app.main(["--auth", "nobody"])
+    assert "USER:PASSWORD" in capsys.readouterr().err

@@ -1,0 +1,226 @@
+"""The Draw tab (web/canvas.*), driven in a real Chromium against a real server with tiny random weights."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+import app
+from cyclegan import images
+from cyclegan.inference import Translator
+from tests.browser import PHOTO, RETURNED, ZIGZAG, canvas, draw, drawing_area, ink, open_page, picture
+
+pytest_plugins = ["tests.browser_fixtures"]
+
+# --- drawing --------------------------------------------------------------------------------------------------------
+
+
+def test_photo_follows_the_pen(page: Page) -> None:
+    expect(page.locator(PHOTO)).to_be_hidden()
+    draw(page, ZIGZAG[:2], release=False)
+    first = picture(page, PHOTO, "jpeg")
+    before = page.locator(PHOTO).get_attribute("src")
+    left, top, side = drawing_area(page)
+    page.mouse.move(left + 0.3 * side, top + 0.9 * side, steps=10)
+    page.wait_for_function("before => document.querySelector('.photo img').src !== before", arg=before)
+    second = picture(page, PHOTO, "jpeg")
+    assert np.abs(first.astype(int) - second).max() > 30  # the pen is still down
+    page.mouse.up()
+    photo, returned = picture(page, PHOTO), picture(page, RETURNED)
+    sketch = np.asarray(Image.fromarray(canvas(page)).resize((64, 64)))
+    assert photo.shape == returned.shape == (64, 64, 3)
+    assert np.abs(photo.astype(int) - sketch).mean() > 10
+    assert photo.std() > 5
+    expect(page.locator("#took")).to_contain_text("ms")
+
+
+def test_photo_is_the_translators(page: Page, translator: Translator) -> None:
+    draw(page, ZIGZAG)
+    photo, returned = picture(page, PHOTO), picture(page, RETURNED)
+    sheet = images.fit_square(Image.fromarray(canvas(page)), 64)
+    expected = translator.round_trip(sheet, "sketch_to_photo")
+    assert np.array_equal(photo, np.asarray(expected[0]))
+    assert np.array_equal(returned, np.asarray(expected[1]))
+
+
+def test_undo_redo_clear(page: Page) -> None:
+    draw(page, ZIGZAG[:2])
+    one = ink(page)
+    draw(page, ZIGZAG[2:])
+    two = ink(page)
+    assert two > one > 500
+    page.get_by_role("button", name="Undo").click()
+    assert ink(page) == one
+    page.get_by_role("button", name="Redo").click()
+    assert ink(page) == two
+    page.keyboard.press("Control+z")
+    assert ink(page) == one
+    page.keyboard.press("Control+Shift+z")
+    assert ink(page) == two
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Control+y")
+    assert ink(page) == two
+    page.get_by_role("button", name="Clear the sheet").click()
+    assert ink(page) == 0
+    expect(page.locator(PHOTO)).to_be_hidden()
+    expect(page.locator(".paper .hint")).to_be_visible()
+    page.keyboard.press("Control+z")
+    assert ink(page) == two
+    expect(page.locator(PHOTO)).to_be_visible()
+
+
+def test_eraser_and_width(page: Page) -> None:
+    slider = page.locator(".width input")
+    slider.fill("1")
+    draw(page, [(0.1, 0.3), (0.9, 0.3)])
+    thin = ink(page)
+    slider.fill("8")
+    draw(page, [(0.1, 0.6), (0.9, 0.6)])
+    assert ink(page) - thin > 5 * thin
+    before = ink(page)
+    page.get_by_role("button", name="Eraser").click()
+    draw(page, [(0.5, 0.2), (0.5, 0.8)])
+    assert 0 < ink(page) < before
+    page.get_by_role("button", name="Pen", exact=True).click()
+    draw(page, [(0.5, 0.1), (0.5, 0.2)])
+    assert ink(page) > thin
+
+
+def test_erasing_everything_leaves_no_photo(page: Page) -> None:
+    draw(page, [(0.5, 0.5), (0.6, 0.5)])
+    expect(page.locator(PHOTO)).to_be_visible()
+    page.get_by_role("button", name="Eraser").click()
+    draw(page, [(0.45, 0.5), (0.65, 0.5)])
+    expect(page.locator(PHOTO)).to_be_hidden()
+
+
+def test_a_dot_is_a_drawing(page: Page) -> None:
+    draw(page, [(0.5, 0.5)])
+    assert ink(page) > 4
+    expect(page.locator(PHOTO)).to_be_visible()
+
+
+def test_coloured_pen(page: Page) -> None:
+    page.get_by_role("button", name="red", exact=True).click()
+    draw(page, ZIGZAG)
+    colours = canvas(page).reshape(-1, 3)
+    assert (np.abs(colours.astype(int) - (0xD6, 0x28, 0x28)).sum(axis=1) == 0).sum() > 500
+
+
+def test_pressure_widens_the_line(page: Page) -> None:
+    session = page.context.new_cdp_session(page)
+    left, top, side = drawing_area(page)
+
+    def stroke(height: float, force: float) -> int:
+        before = ink(page)
+        for kind, x in (("mousePressed", 0.2), ("mouseMoved", 0.5), ("mouseMoved", 0.8), ("mouseReleased", 0.8)):
+            place = {"x": left + x * side, "y": top + height * side}
+            pen = {"pointerType": "pen", "force": force, "button": "left", "buttons": 1, "clickCount": 1}
+            session.send("Input.dispatchMouseEvent", {"type": kind, **place, **pen})
+        return ink(page) - before
+
+    assert stroke(0.7, 1.0) > 1.5 * stroke(0.3, 0.1) > 0
+
+
+def test_touch_draws_and_does_not_scroll(browser: Browser, url: str) -> None:
+    page, faults = open_page(browser, url, has_touch=True, viewport={"width": 390, "height": 600})
+    session = page.context.new_cdp_session(page)
+    left, top, side = drawing_area(page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        places = [{"x": left + x * side, "y": top + y * side} for x, y in points]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+
+    touch("touchStart", (0.5, 0.9))
+    for step in range(20):
+        touch("touchMove", (0.5, 0.9 - step * 0.04))
+    touch("touchEnd")
+    assert ink(page) > 200
+    assert page.evaluate("window.scrollY") == 0
+    assert page.evaluate("document.documentElement.scrollHeight > innerHeight")  # it could have scrolled
+    expect(page.locator(PHOTO)).to_be_visible()
+    page.context.close()
+    assert faults == []
+
+
+def test_drawing_survives_reload_and_tab_switch(page: Page) -> None:
+    draw(page, ZIGZAG)
+    drawn = ink(page)
+    page.get_by_role("tab", name="Photo → Sketch").click()
+    expect(page.locator("canvas.ink")).to_be_hidden()
+    page.get_by_role("tab", name="Draw").click()
+    assert ink(page) == drawn
+    page.reload()
+    expect(page.locator(PHOTO)).to_be_visible()
+    assert ink(page) == drawn
+
+
+def test_damaged_storage_gives_an_empty_sheet(page: Page) -> None:
+    page.evaluate("sessionStorage.setItem('sketch-photo-drawing', '[[{}]]')")
+    page.reload()
+    page.wait_for_selector(".paper.empty")
+    draw(page, ZIGZAG)
+    expect(page.locator(PHOTO)).to_be_visible()
+
+
+def test_example_goes_on_the_sheet(page: Page) -> None:
+    draw(page, ZIGZAG)
+    drawn = ink(page)
+    page.get_by_role("button", name="Example: shoe").click()
+    expected = np.asarray(Image.open(app.EXAMPLES / "sketches" / "shoe.png").convert("RGB"))
+    assert np.abs(canvas(page).astype(int) - expected).max() <= 8  # the PNG is the same strokes, drawn by the canvas
+    expect(page.locator(PHOTO)).to_be_visible()
+    page.get_by_role("button", name="Undo").click()
+    assert ink(page) == drawn
+
+
+# --- the road to the server -----------------------------------------------------------------------------------------
+
+
+def test_late_answer_does_not_bring_a_cleared_drawing_back(page: Page) -> None:
+    def late(route: Any) -> None:
+        time.sleep(0.5)
+        route.continue_()
+
+    page.route("**/component_server/**", late)
+    draw(page, ZIGZAG[:2])
+    page.get_by_role("button", name="Clear the sheet").click()
+    page.wait_for_timeout(1500)
+    expect(page.locator(PHOTO)).to_be_hidden()
+
+
+def test_one_frame_on_its_way_at_a_time(page: Page) -> None:
+    flying, most = 0, 0
+
+    def started(request: Any) -> None:
+        nonlocal flying, most
+        if "component_server" in request.url:
+            flying += 1
+            most = max(most, flying)
+
+    def ended(request: Any) -> None:
+        nonlocal flying
+        flying -= "component_server" in request.url
+
+    page.on("request", started)
+    page.on("requestfinished", ended)
+    draw(page, ZIGZAG)
+    picture(page, PHOTO)
+    assert most == 1
+
+
+def test_lost_and_busy_server(browser: Browser, url: str) -> None:
+    page, _ = open_page(browser, url)  # the browser itself logs the lost request as an error
+    page.route("**/component_server/**", lambda route: route.abort())
+    draw(page, ZIGZAG)
+    expect(page.locator(".draw .message")).to_contain_text("does not answer")
+    page.unroute("**/component_server/**")
+    page.route("**/component_server/**", lambda route: route.fulfill(json={"busy": True}), times=1)
+    expect(page.locator(".draw .message")).to_contain_text("Many people")
+    picture(page, PHOTO)  # it recovers by itself
+    expect(page.locator(".draw .message")).to_be_empty()
+    page.context.close()
