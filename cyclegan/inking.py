@@ -267,10 +267,11 @@ def _widths(
 
 def _rendered(points: Points, widths: NDArray, last: NDArray, size: tuple[int, int]) -> Sheet:
     """Coverage of each pixel by ink, H×W uint8: drawn larger without antialiasing, then averaged down."""
-    scale = 4 if max(size) <= 512 else 2 if max(size) <= 2048 else 1
+    scale = 4 if max(size) <= 1024 else 2 if max(size) <= 2048 else 1
     coverage = np.zeros((size[1] * scale, size[0] * scale), np.uint8)
     fixed = fixed_point(points * scale)
-    thickness = np.maximum(np.rint(widths * scale).astype(int), 1)
+    # OpenCV's lines are 1, 3, 5… pixels wide for a thickness of 1, 2, 4…
+    thickness = np.maximum(widths * scale // 2 * 2, 1).astype(int)
     changes = np.append(thickness[1:] != thickness[:-1], True)
     changes[last] = True
     end = np.flatnonzero(changes)

@@ -16,7 +16,7 @@ def thinned(edges: NDArray) -> NDArray:
         before = closed.sum()
         for table in THINNING:
             code = cv2.filter2D(closed, cv2.CV_8U, NEIGHBOURS, borderType=cv2.BORDER_CONSTANT)
-            closed = closed & cv2.LUT(code, table)
+            closed = cv2.bitwise_and(closed, cv2.LUT(code, table))
         if closed.sum() == before:
             break
     return closed > 0

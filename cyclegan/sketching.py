@@ -60,8 +60,7 @@ def _silhouette(photo: NDArray) -> tuple[NDArray, NDArray]:
     # The edge lies half-way up to the nearby object's own colour; what is fainter is shade or the JPEG's ringing.
     rim = cv2.dilate(near.astype(np.uint8), _disc(9)) > 0
     near = _from_border(near | (rim & _fainter(difference)))
-    mask = np.where(near, 0, 255).astype(np.uint8)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _disc(5))
+    mask = cv2.morphologyEx(np.where(near, 0, 255).astype(np.uint8), cv2.MORPH_CLOSE, _disc(5))
     thick = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(11))
     thin = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _disc(3))
     return np.where(difference > 90, thin, thick), ground  # thin and pale is the rest of a shadow
