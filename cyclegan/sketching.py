@@ -18,8 +18,10 @@ SHADE = 70  # difference from the ground that a shadow makes at most
 MAIN_STROKES = 10
 CELL = 16  # pixels
 SHORTEST = 12  # pixels: shorter inner lines are dropped
-# Seams in black leather and folds in white cloth count as much as edges in between (arcsine of the square root).
-EVEN_TONES = (np.arcsin(np.sqrt(np.arange(256) / 255)) * 2 / np.pi * 255).round().astype(np.uint8)
+# Tones spread out where they are dark and, less, where they are pale: seams in black leather and folds in white cloth
+# count as much as edges in between.
+SPREAD = 1 / np.sqrt(np.linspace(0.01, 1, 256)) + 0.35 / np.sqrt(np.linspace(1, 0.01, 256))
+EVEN_TONES = (SPREAD.cumsum() / SPREAD.sum() * 255).round().astype(np.uint8)
 
 
 def sketch(photo: Image.Image, style: Style | None = None, seed: int = 0) -> Image.Image:
@@ -170,7 +172,7 @@ def _edges(photo: NDArray, mask: NDArray) -> tuple[NDArray, NDArray]:
     Suppression by the surround as in Grigorescu et al., "Contour detection based on nonclassical receptive field
     inhibition" (2003), section III: an edge among many edges is texture.
     """
-    smooth = cv2.bilateralFilter(cv2.LUT(photo, EVEN_TONES), 7, 25, 3)
+    smooth = cv2.bilateralFilter(cv2.LUT(photo, EVEN_TONES), 7, 18, 3)
     smooth = cv2.GaussianBlur(smooth, (0, 0), 1.2).astype(np.float32)
     slopes = [[cv2.Sobel(channel, cv2.CV_32F, *d) for d in ((1, 0), (0, 1))] for channel in cv2.split(smooth)]
     dx, dy = slopes[0]
@@ -185,7 +187,7 @@ def _edges(photo: NDArray, mask: NDArray) -> tuple[NDArray, NDArray]:
     kept = np.clip(1 - 1.4 * surround / (magnitude + 1e-3), 0, 1)
     strength = magnitude * kept
     values = strength[inside > 0]
-    high = float(np.clip(np.percentile(values, 91), 16, 75)) if len(values) else 90.0
+    high = float(np.clip(np.percentile(values, 91), 14, 60)) if len(values) else 90.0
     edges = cv2.Canny((dx * kept).astype(np.int16), (dy * kept).astype(np.int16), high * 0.35, high, L2gradient=True)
     return edges & inside, strength
 
