@@ -24,7 +24,7 @@ import gradio as gr
 from PIL import Image
 
 from cyclegan import images
-from cyclegan.hub import WeightsError
+from cyclegan.hub import DEFAULT_FOLDER, WeightsError
 from cyclegan.images import ImageError
 from cyclegan.inference import Direction, Translator
 
@@ -256,9 +256,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--port", type=int, default=environment("GRADIO_SERVER_PORT", "5000"), help="default: %(default)s"
     )
     parser.add_argument("--share", action="store_true", help="also ask Gradio for a public link")
-    parser.add_argument(
-        "--weights", default=str(HERE / "weights"), help="a folder, or a Hugging Face Hub repository id"
-    )
+    parser.add_argument("--weights", default=DEFAULT_FOLDER, help="a folder, or owner/name on the Hugging Face Hub")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="let in only who knows this")
     options = parser.parse_args(arguments)
     user, colon, password = (options.auth or "").partition(":")

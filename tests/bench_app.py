@@ -10,22 +10,15 @@ from __future__ import annotations
 
 import argparse
 import math
-import socket
 import statistics
-import subprocess
-import sys
 import time
-import urllib.request
-from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 from tqdm import tqdm
 
-from tests.browser import CHROMIUM_FLAGS, chromium_path, drawing_area
+from tests.browser import CHROMIUM_FLAGS, chromium_path, drawing_area, running_app
 
-ROOT = Path(__file__).parents[1]
 STROKE_SECONDS = 2.0
-START_SECONDS = 60
 
 # Counts every picture that the page shows, with the time at which it is there to be painted.
 WATCH = """() => {
@@ -34,24 +27,6 @@ WATCH = """() => {
   image.addEventListener('load', () => window.shown.push([performance.now(), image.src.slice(5, 15)]));
   document.addEventListener('pointerup', () => (window.up = performance.now()), true);
 }"""
-
-
-def start_app(weights: str) -> tuple[subprocess.Popen[bytes], str, float]:
-    """(process, address, seconds until the page answered)."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    start = time.perf_counter()
-    app = subprocess.Popen([sys.executable, "app.py", "--port", str(port), "--weights", weights], cwd=ROOT)
-    while time.perf_counter() - start < START_SECONDS:
-        try:
-            urllib.request.urlopen(url, timeout=1).read()
-            return app, url, time.perf_counter() - start
-        except OSError:
-            time.sleep(0.05)
-    app.terminate()
-    raise SystemExit(f"The page did not answer within {START_SECONDS} seconds.")
 
 
 def stroke(page: Page, number: int) -> tuple[float, float]:
@@ -86,19 +61,14 @@ def main() -> None:
     parser.add_argument("--weights", default="weights")
     parser.add_argument("--strokes", type=int, default=20)
     options = parser.parse_args()
-    app, url, seconds = start_app(options.weights)
-    try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
-            page = browser.new_page(viewport={"width": 1280, "height": 900})
-            page.goto(url)
-            page.wait_for_selector("canvas.ink")
-            page.evaluate(WATCH)
-            rows = [stroke(page, number) for number in tqdm(range(options.strokes), unit="stroke")]
-            browser.close()
-    finally:
-        app.terminate()
-        app.wait()
+    with running_app(options.weights) as (url, seconds), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(url)
+        page.wait_for_selector("canvas.ink")
+        page.evaluate(WATCH)
+        rows = [stroke(page, number) for number in tqdm(range(options.strokes), unit="stroke")]
+        browser.close()
     rates, delays = [row[0] for row in rows], [row[1] for row in rows]
     tqdm.write(f"page answers after          {seconds:.1f} s")
     tqdm.write(f"pictures a second, drawing  {statistics.median(rates):.1f} (median of {len(rates)} strokes)")

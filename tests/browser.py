@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import base64
 import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -15,6 +21,7 @@ import app
 
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+START_SECONDS = 60
 PHOTO, RETURNED = ".draw .photo img", ".draw .returned img"
 ZIGZAG = [(0.2, 0.2), (0.8, 0.3), (0.3, 0.5), (0.8, 0.7), (0.2, 0.8)]
 
@@ -29,6 +36,31 @@ def serve(demo: Any) -> str:
     port = app.free_port("127.0.0.1", 5600)
     app.launch(demo, "127.0.0.1", port, prevent_thread_lock=True, quiet=True)
     return f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def running_app(weights: str) -> Iterator[tuple[str, float]]:
+    """`python app.py` as a process of its own: (address, seconds until the page answered)."""
+    port = app.free_port("127.0.0.1", 5700)
+    url, start = f"http://127.0.0.1:{port}", time.perf_counter()
+    process = subprocess.Popen([sys.executable, "app.py", "--port", str(port), "--weights", weights], cwd=app.HERE)
+    try:
+        while not _answers(url):
+            if process.poll() is not None or time.perf_counter() - start > START_SECONDS:
+                raise SystemExit(f"{url} did not answer within {START_SECONDS} seconds.")
+            time.sleep(0.05)
+        yield url, time.perf_counter() - start
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).read()
+    except OSError:
+        return False
+    return True
 
 
 def open_page(browser: Browser, url: str, **options: Any) -> tuple[Page, list[str]]:

@@ -1,4 +1,4 @@
-"""The served page in a browser, as fixtures: a plugin for the modules that ask for it, so that others need no Gradio."""
+"""The served page in a browser, as fixtures: a plugin for the modules that ask for it; the others need no Gradio."""
 
 from __future__ import annotations
 
