@@ -5,6 +5,7 @@ is trusted: sizes are checked before reading, SHA-256 before unpickling, and onl
 """
 
 import hashlib
+import json
 import logging
 import os
 import re
@@ -21,7 +22,7 @@ from huggingface_hub.errors import GatedRepoError, HFValidationError, Repository
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from cyclegan.config import WeightsConfig
+from cyclegan.config import ConfigError, WeightsConfig, parse
 from cyclegan.models import Discriminator, Generator
 
 log = logging.getLogger(__name__)
@@ -86,11 +87,13 @@ def read_config(path: Path) -> WeightsConfig:
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise WeightsError(f"{path.name} is far too large for a config.")
-        return WeightsConfig.model_validate_json(path.read_bytes())
+        return parse(WeightsConfig, json.loads(path.read_bytes()), path.name)
     except OSError as error:
         raise WeightsError(f"{path.name} cannot be read: {error.strerror}. {THREE_WAYS}") from None
-    except ValueError as error:
-        raise WeightsError(f"{path.name} does not describe weights of this version: {_first_line(error)}") from None
+    except ConfigError as error:
+        raise WeightsError(f"These weights are not for this version. {error}") from None
+    except (ValueError, RecursionError):
+        raise WeightsError(f"{path.name} is damaged: it is not JSON.") from None
 
 
 def save_weights(folder: Path, networks: Mapping[str, Mapping[str, Tensor]], config: WeightsConfig) -> WeightsConfig:
