@@ -99,7 +99,7 @@ class LossConfig(Frozen):
     def weight(self, name: str) -> float:
         """Weight of the loss ``name``, as in ``cycle/sketch`` or ``paired/photo``; the critics' own count once."""
         kind = name.partition("/")[0]
-        return {"critic": 1.0}.get(kind) or getattr(self, name.replace("/", "_") if kind == "cycle" else kind)
+        return 1.0 if kind == "critic" else getattr(self, name.replace("/", "_") if kind == "cycle" else kind)
 
 
 class TrainConfig(Frozen):
@@ -150,7 +150,7 @@ def load_train_config(path: Path, overrides: list[str] = []) -> TrainConfig:  # 
     """Read a TOML file, apply ``["key.of.setting=value", …]`` (values in TOML's syntax; bare words are strings)."""
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"Cannot read the config {path}: {error}") from None
     for override in overrides:
         key, equals, value = override.partition("=")
@@ -160,6 +160,8 @@ def load_train_config(path: Path, overrides: list[str] = []) -> TrainConfig:  # 
         group = settings
         for part in groups:
             group = group.setdefault(part, {})
+            if not isinstance(group, dict):
+                raise ConfigError(f"--set {override}: {part} is a value, not a group of settings.")
         group[name] = _toml_value(value.strip())
     return parse(TrainConfig, settings, str(path))
 

@@ -52,8 +52,7 @@ class UnpairedImages(Dataset[Batch]):
     def __getitem__(self, number: int) -> Batch:
         """Sample ``number`` (0, 1, 2, …) without the batch dimension."""
         rng = np.random.default_rng((self.seed, number))
-        epoch, place = divmod(number, len(self.photos))
-        path = self.photos[_order(self.seed, epoch, len(self.photos))[place]]
+        path = self.photo(number)
         photo = self._opened(path)
         if self.sketches and rng.random() >= self.config.made_share:
             sketch = self._opened(self.sketches[rng.integers(len(self.sketches))])
@@ -63,6 +62,11 @@ class UnpairedImages(Dataset[Batch]):
         pictures = {name: getattr(lesson, name) for name in ("sketch", "lines", "photo", "traced")}
         tensors = {name: images.to_tensor(Image.fromarray(picture)) for name, picture in pictures.items()}
         return tensors | {name: torch.tensor(getattr(lesson, name)) for name in ("paired", "coloured")}
+
+    def photo(self, number: int) -> Path:
+        """The file of sample ``number``'s photo."""
+        epoch, place = divmod(number, len(self.photos))
+        return self.photos[_order(self.seed, epoch, len(self.photos))[place]]
 
     def _opened(self, path: Path) -> Image.Image:
         return images.fit_square(images.to_rgb(images.open_image(path)), max(self.config.size, WORK_SIZE))

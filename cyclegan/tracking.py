@@ -27,7 +27,7 @@ class Tracker:
         if step and (run / "losses.csv").exists():
             with (run / "losses.csv").open(newline="") as file:
                 rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-            self.rows = [row for row in rows if row["step"] <= step]
+            self.rows = [row | {"step": int(row["step"])} for row in rows if row["step"] <= step]
 
     def add(self, step: int, losses: dict[str, float]) -> None:
         for name, value in losses.items():

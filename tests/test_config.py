@@ -1,0 +1,66 @@
+"""Settings: read, overridden, and refused with one sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from cyclegan.config import ConfigError, LossConfig, load_train_config
+
+CONFIGS = sorted((Path(__file__).parents[1] / "train" / "configs").glob("*.toml"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "run.toml"
+    path.write_text('run = "runs/x"\nsteps = 10\n[data]\nphotos = "here"\n')
+    return path
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_config_is_valid_and_has_a_header(path: Path) -> None:
+    assert load_train_config(path).steps > 0
+    header = path.read_text().split("\n\n")[0]
+    assert all(
+        word in header for word in (f"python -m train train/configs/{path.name}", "Hardware", "Duration", "Result")
+    )
+
+
+def test_set_overrides_in_toml_syntax_or_as_bare_words(file: Path) -> None:
+    config = load_train_config(
+        file, ["data.photos=there", "loss.paired=2.5", "generator.widths=[4, 8]", "generator.decoder_blocks=[0]"]
+    )
+    assert config.data.photos == Path("there")
+    assert config.loss.paired == 2.5
+    assert config.generator.widths == (4, 8)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("data.fotos=x", "data.fotos: Extra inputs are not permitted"),
+        ("steps=many", "steps: Input should be a valid integer"),
+        ("steps=-1", "steps: Input should be greater than 0"),
+        ("loss.kind=wgan", "loss.kind: Input should be 'vanilla' or 'lsgan'"),
+        ("generator.widths=[4, 8]", "decoder_blocks needs one entry"),
+        ("steps", "--set takes key=value"),
+        ("steps.more=1", "steps is a value, not a group"),
+    ],
+)
+def test_bad_settings_are_named(file: Path, override: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence.replace("(", r"\(")):
+        load_train_config(file, [override])
+
+
+@pytest.mark.parametrize("content", [None, "steps = ", "\xff"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "run.toml"
+    if content is not None:
+        path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"Cannot read the config .*run\.toml"):
+        load_train_config(path)
+
+
+def test_each_loss_finds_its_weight() -> None:
+    weights = LossConfig(adversarial=2, cycle_sketch=3, cycle_photo=4, identity=5, paired=6)
+    names = ("adversarial/photo", "cycle/sketch", "cycle/photo", "identity/sketch", "paired/photo", "critic/photo")
+    assert [weights.weight(name) for name in names] == [2, 3, 4, 5, 6, 1]

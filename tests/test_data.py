@@ -1,0 +1,146 @@
+"""Folders → batches: what is skipped, what is kept back, and that a sample depends on its number alone."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cyclegan.config import ConfigError, DataConfig
+from cyclegan.data import UnpairedImages, batches, held_out, samples
+
+
+@pytest.fixture
+def photos(tmp_path: Path, make_photo: Callable[..., Image.Image]) -> Path:
+    folder = tmp_path / "photos"
+    for number in range(6):
+        path = folder / f"kind{number % 2}" / "deeper" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_photo((80, 60), number).save(path)
+    return folder
+
+
+@pytest.fixture
+def sketches(tmp_path: Path, make_drawing: Callable[..., Image.Image]) -> Path:
+    folder = tmp_path / "sketches"
+    folder.mkdir()
+    make_drawing((50, 70)).save(folder / "a.png")
+    return folder
+
+
+def config(photos: Path, **settings) -> DataConfig:
+    return DataConfig(**{"photos": photos, "size": 64, "batch": 2, "workers": 0, "held_out": 0} | settings)
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_batch_has_images_in_range_and_flags(photos: Path) -> None:
+    batch = next(batches(config(photos), 0, 0, 1))
+    for name in ("sketch", "lines", "photo", "traced"):
+        assert batch[name].shape == (2, 3, 64, 64)
+        assert batch[name].dtype == torch.float32
+        assert -1 <= batch[name].min() < batch[name].max() <= 1
+    assert batch["paired"].tolist() == [True, True]
+
+
+def test_an_epoch_shows_every_photo_once_in_an_order_of_its_own(photos: Path) -> None:
+    data = UnpairedImages(config(photos), 0)
+    epochs = [[data.photo(6 * epoch + place) for place in range(6)] for epoch in range(3)]
+    assert all(set(epoch) == set(data.photos) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+def test_a_sample_depends_on_seed_and_number_alone(photos: Path) -> None:
+    settings = config(photos)
+    one, other = UnpairedImages(settings, 7), UnpairedImages(settings, 7)
+    other[3]
+    assert equal(one[8], other[8])
+    assert not equal(one[8], UnpairedImages(settings, 8)[8])
+
+
+def test_batches_can_start_anywhere_and_do_not_depend_on_workers(photos: Path) -> None:
+    settings = config(photos)
+    whole = list(batches(settings, 0, 0, 4))
+    later = list(batches(config(photos, workers=2), 0, 2, 4))
+    assert len(whole) == 4
+    assert all(equal(one, other) for one, other in zip(whole[2:], later, strict=True))
+
+
+def test_files_that_are_no_images_are_skipped_with_one_warning(photos: Path, caplog) -> None:
+    (photos / "notes.txt").write_text("not an image")
+    (photos / "empty.png").touch()
+    whole = (photos / "kind0" / "deeper" / "0.png").read_bytes()
+    (photos / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with caplog.at_level(logging.WARNING):
+        assert len(UnpairedImages(config(photos), 0).photos) == 6
+    (record,) = caplog.records
+    assert record.getMessage().startswith("data.photos: skipped 3 files")
+    assert all(name in record.getMessage() for name in ("notes.txt", "empty.png", "cut.png"))
+
+
+def test_empty_and_missing_folders_are_clear_errors(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.photos: there is no folder"):
+        UnpairedImages(config(tmp_path / "nowhere"), 0)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match=r"data\.photos: .*empty has no images to train on"):
+        UnpairedImages(config(tmp_path / "empty"), 0)
+    with pytest.raises(ConfigError, match=r"data\.sketches: "):
+        UnpairedImages(config(photos, sketches=tmp_path / "empty", made_share=0.5), 0)
+
+
+def test_unpaired_sketches_come_as_they_are(photos: Path, sketches: Path) -> None:
+    data = UnpairedImages(config(photos, sketches=sketches, made_share=0), 0)
+    sample = data[0]
+    assert not sample["paired"]
+    assert not sample["coloured"]
+    assert torch.equal(sample["sketch"], sample["lines"])
+    assert sample["sketch"].std(dim=0).max() < 1e-6  # black on white
+
+
+def test_the_split_is_a_function_of_the_name(photos: Path) -> None:
+    names = [Path(f"{number:05}.jpg") for number in range(4000)]
+    kept = {name for name in names if held_out(name, 0.05)}
+    assert 150 < len(kept) < 250
+    assert all(held_out(Path("elsewhere") / name, 0.05) for name in kept)
+    train = UnpairedImages(config(photos, held_out=0.5), 0).photos
+    test = UnpairedImages(config(photos, held_out=0.5), 0, held_out=True).photos
+    assert not set(train) & set(test)
+    assert len(train) + len(test) == 6
+
+
+def test_samples_to_look_at_are_fixed(photos: Path) -> None:
+    settings = config(photos, held_out=0.5)
+    assert equal(samples(settings, 0, 3), samples(settings, 0, 3))
+    assert samples(config(photos), 0, 3)["photo"].shape == (3, 3, 64, 64)  # none held out: training files
+
+
+def test_hints_colour_the_sketch_and_never_the_lines(photos: Path) -> None:
+    data = UnpairedImages(config(photos, hint_share=1, unfinished_share=0), 0)
+    found = [data[number] for number in range(6)]
+    assert any(sample["coloured"] for sample in found)
+    for sample in found:
+        chroma = sample["sketch"].std(dim=0).max() > 0.05
+        assert bool(chroma) == bool(sample["coloured"])
+        assert sample["lines"].std(dim=0).max() < 1e-6
+    plain = UnpairedImages(config(photos, hint_share=0), 0)
+    assert not any(plain[number]["coloured"] for number in range(6))
+
+
+def test_photo_and_traced_drawing_move_together(tmp_path: Path) -> None:
+    """Wherever the object lands, its drawing lies around it."""
+    sheet = np.full((256, 256, 3), 255, np.uint8)
+    sheet[60:200, 90:170] = (200, 30, 30)
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(sheet).save(tmp_path / "photos" / "block.png")
+    data = UnpairedImages(config(tmp_path / "photos", size=128, hint_share=0, min_scale=0.5), 0)
+    for number in range(8):
+        sample = data[number]
+        object_rows = (sample["photo"][1] < 0.8).any(1).nonzero().flatten()
+        line_rows = (sample["traced"][0] < 0).any(1).nonzero().flatten()
+        assert abs(int(object_rows[0] - line_rows[0])) <= 2
+        assert abs(int(object_rows[-1] - line_rows[-1])) <= 2

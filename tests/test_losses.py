@@ -1,0 +1,76 @@
+"""Every loss against numbers worked by hand."""
+
+from math import log
+
+import pytest
+import torch
+from torch import Tensor
+
+from cyclegan import losses
+
+
+def image(*values: float) -> Tensor:
+    return torch.tensor(values).view(1, 1, 1, -1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "real", "expected"),
+    [
+        # logits 0 and log 3: σ = 1/2 and 3/4
+        ("vanilla", True, (log(2) + log(4 / 3)) / 2),
+        ("vanilla", False, (log(2) + log(4)) / 2),
+        # s = (1 + l) / 2: 1/2 and (1 + log 3) / 2
+        ("lsgan", True, (0.25 + ((log(3) - 1) / 2) ** 2) / 2),
+        ("lsgan", False, (0.25 + ((log(3) + 1) / 2) ** 2) / 2),
+    ],
+)
+def test_adversarial(kind: losses.Kind, real: bool, expected: float) -> None:
+    assert losses.adversarial(image(0.0, log(3)), real, kind).item() == pytest.approx(expected)
+
+
+def test_vanilla_is_the_binary_cross_entropy_of_the_probability() -> None:
+    logits = torch.tensor([[-3.0, 0.5, 2.0]])
+    expected = torch.nn.functional.binary_cross_entropy(logits.sigmoid(), torch.ones(1, 3))
+    assert losses.adversarial(logits, True, "vanilla").item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_vanilla_stays_finite_where_the_sigmoid_is_0() -> None:
+    assert losses.adversarial(image(-200.0), True, "vanilla").item() == pytest.approx(200.0)
+
+
+def test_critic_is_half_the_sum() -> None:
+    # lsgan: real logit 1 → s = 1 → 0; fake logit 1 → s = 1 → 1
+    assert losses.critic(image(1.0), image(1.0), "lsgan").item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("loss", [losses.cycle, losses.identity, losses.paired])
+def test_l1_terms(loss) -> None:
+    assert loss(image(0.0, 1.0, -1.0, 0.5), image(0.5, 0.0, 1.0, 0.5)).item() == pytest.approx((0.5 + 1 + 2 + 0) / 4)
+
+
+def test_colour_compares_means_of_squares() -> None:
+    fake, real = torch.zeros(1, 1, 2, 4), torch.zeros(1, 1, 2, 4)
+    fake[..., :2] = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])  # mean 0: a pattern, but no other colour
+    real[..., 2:] = 0.5
+    assert losses.colour(fake, real, pool=2).item() == pytest.approx((0 + 0.5) / 2)
+
+
+def test_feature_matching_is_the_mean_over_layers_with_the_reals_fixed() -> None:
+    fake, real = [image(1.0, 3.0), image(2.0)], [image(0.0, 0.0).requires_grad_(), image(6.0)]
+    for tensor in fake:
+        tensor.requires_grad_()
+    loss = losses.feature_matching(fake, real)
+    assert loss.item() == pytest.approx((2 + 4) / 2)
+    loss.backward()
+    assert fake[0].grad is not None
+    assert real[0].grad is None
+
+
+def test_perceptual_counts_each_layer_relative_to_its_size() -> None:
+    # layer 1: mean |a-b| = 1, mean |b| = 2; layer 2: 30 and 10
+    loss = losses.perceptual([image(1.0, 3.0), image(40.0)], [image(2.0, 2.0), image(10.0)])
+    assert loss.item() == pytest.approx((1 / 2 + 30 / 10) / 2)
+
+
+def test_perceptual_of_a_dead_layer_is_finite() -> None:
+    assert torch.isfinite(losses.perceptual([image(0.0)], [image(0.0)]))

@@ -1,0 +1,106 @@
+"""The networks: shapes, ranges, sizes, and no checkerboard."""
+
+from itertools import product
+
+import pytest
+import torch
+from torch import nn
+
+from cyclegan.config import DiscriminatorConfig, GeneratorConfig
+from cyclegan.models import Discriminator, Generator
+
+TINY = GeneratorConfig(widths=(4, 8, 8), top_width=4, bottleneck_blocks=1, decoder_blocks=(1, 0))
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    torch.manual_seed(0)
+    generator = Generator(TINY).eval()
+    for module in generator.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)  # lively: with untrained statistics 0.02 would fade to nothing
+    return generator
+
+
+@pytest.mark.parametrize(("height", "width"), list(product((32, 33, 47, 64), (32, 39, 256))))
+@torch.no_grad()
+def test_any_size_comes_back_as_it_went_in(generator: Generator, height: int, width: int) -> None:
+    image = torch.rand(2, 3, height, width) * 2 - 1
+    picture = generator(image)
+    assert picture.shape == image.shape
+    assert picture.abs().max() <= 1
+
+
+def test_padding_does_not_change_sizes_that_fit(generator: Generator) -> None:
+    """A picture whose padding is cut off again agrees with the padded one, seen whole."""
+    image = torch.rand(1, 3, 60, 64) * 2 - 1
+    padded = nn.functional.pad(image, (0, 0, 0, 4), mode="replicate")
+    with torch.no_grad():
+        assert torch.equal(generator(image), generator(padded)[..., :60, :])
+
+
+def test_an_image_that_is_too_small_is_refused(generator: Generator) -> None:
+    with pytest.raises(ValueError, match="32×32 pixels, not 31×40"):
+        generator(torch.zeros(1, 3, 31, 40))
+
+
+def test_the_generator_fits_its_file() -> None:
+    """In half precision below 10 MB: larger files need LFS on a Space."""
+    assert sum(tensor.numel() for tensor in Generator(GeneratorConfig()).state_dict().values()) * 2 < 9_900_000
+
+
+def test_the_generator_makes_no_checkerboard() -> None:
+    """Even when all weights are equal and positive, where a strided transposed convolution paints a grid.
+
+    The step between neighbours must not depend on whether their coordinates are odd or even.
+    """
+    generator = Generator(TINY).eval()
+    for module in generator.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.constant_(module.weight, 1 / module.weight[0].numel())
+    with torch.no_grad():
+        picture = generator(torch.full((1, 3, 256, 256), 0.5))[0, :, 120:136, 120:136]
+    assert picture.std(dim=(1, 2)).max() < 1e-6
+    transposed = nn.ConvTranspose2d(1, 1, 3, stride=2, bias=False)
+    nn.init.constant_(transposed.weight, 1 / 9)
+    assert transposed(torch.ones(1, 1, 16, 16))[..., 8:-8, 8:-8].std() > 0.05  # the test can see a checkerboard
+
+
+def test_the_sketch_reaches_every_pixel_of_the_picture(generator: Generator) -> None:
+    """The bottleneck sees the whole sheet: a change in one corner changes the other."""
+    image = torch.rand(1, 3, 32, 32)
+    changed = image.clone()
+    changed[..., :4, :4] = 1 - changed[..., :4, :4]
+    with torch.no_grad():
+        difference = (generator(image) - generator(changed)).abs()
+    assert difference[..., -4:, -4:].max() > 0
+
+
+def test_the_discriminator_judges_70_pixel_patches() -> None:
+    """Three halvings and two more layers: each score depends on a patch of 70×70 pixels and on nothing outside."""
+    torch.manual_seed(0)
+    critic = Discriminator(DiscriminatorConfig(widths=(4, 4, 4))).eval()
+    image = (torch.rand(1, 3, 160, 160)).requires_grad_()
+    scores = critic.logits(image)
+    assert scores.shape == (1, 1, 18, 18)
+    (gradient,) = torch.autograd.grad(scores[0, 0, 9, 9], image)
+    rows = gradient.abs().sum(dim=(0, 1, 3)).nonzero()
+    assert int(rows.max() - rows.min()) + 1 == 70
+
+
+def test_the_discriminator_ends_in_a_probability() -> None:
+    critic = Discriminator(DiscriminatorConfig(widths=(4, 8))).eval()
+    image = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(critic(image), critic.logits(image).sigmoid())
+        maps = critic.features(image)
+        assert torch.equal(maps[-1], critic.logits(image))
+    assert [m.shape[1] for m in maps] == [4, 8, 16, 1]
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_the_layers_are_those_that_were_asked_for(network: str) -> None:
+    model: nn.Module = Generator(TINY) if network == "generator" else Discriminator(DiscriminatorConfig())
+    kinds = {type(module) for module in model.modules()}
+    assert {nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU} <= kinds
+    assert nn.ConvTranspose2d not in kinds

@@ -1,0 +1,80 @@
+"""python -m train and python -m train.export, as a user types them: the smoke config, start to finish."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from cyclegan.hub import FILES, load_weights
+from train.__main__ import main
+from train.export import main as export
+
+ROOT = Path(__file__).parents[1]
+SMOKE = "train/configs/smoke.toml"
+
+
+def test_smoke_training_then_export_then_fine_tuning(tmp_path: Path) -> None:
+    run, weights = tmp_path / "run", tmp_path / "weights"
+    command = [sys.executable, "-m", "train", SMOKE, "--set", f"run={run}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "img/s" in done.stderr
+    assert "critic/photo=" in done.stderr
+    assert {"checkpoint.pt", "losses.csv", "losses.png", "samples", "config.json"} <= {p.name for p in run.iterdir()}
+
+    assert export([str(run), str(weights)]) == 0
+    for file in FILES.values():
+        assert torch.load(weights / file, weights_only=True)
+    loaded = load_weights(weights, discriminators=True)
+    assert loaded.config.image_size == 64
+    assert loaded.config.training["steps"] == 12
+
+    tuned = tmp_path / "tuned"
+    settings = [f"run={tuned}", f"start_from={weights}", "steps=1", "learning_rate=1e-9"]
+    assert main([SMOKE, *(word for setting in settings for word in ("--set", setting))]) == 0
+    assert export([str(tuned), str(tmp_path / "tuned_weights")]) == 0
+    again = load_weights(tmp_path / "tuned_weights")
+    key = "last.3.weight"
+    assert torch.allclose(again.networks["G"][key], loaded.networks["G"][key], atol=1e-3)
+
+
+def test_dry_run_counts_and_writes_nothing(tmp_path: Path, caplog) -> None:
+    with caplog.at_level("INFO"):
+        assert (
+            main([SMOKE, "--set", f"run={tmp_path / 'run'}", "--set", "data.photos=examples/photos", "--dry-run"]) == 0
+        )
+    assert "photos and 0 sketches to train on" in caplog.text
+    assert "generator_G.pth" in caplog.text
+    assert not (tmp_path / "run").exists()
+
+
+def test_mistakes_are_one_sentence_and_exit_code_2(tmp_path: Path, caplog) -> None:
+    for arguments in (
+        [SMOKE, "--set", "data.photos=nowhere", "--set", f"run={tmp_path}"],
+        [SMOKE, "--set", "steps=0"],
+        ["nothing.toml"],
+        [SMOKE, "--set", f"run={tmp_path}", "--resume"],
+        [SMOKE, "--set", f"run={tmp_path}", "--set", f"start_from={tmp_path / 'none'}"],
+    ):
+        caplog.clear()
+        assert main(arguments) == 2, arguments
+        (record,) = (record for record in caplog.records if record.levelname == "ERROR")
+        assert len(record.getMessage()) > 20
+        assert "Traceback" not in record.getMessage()
+
+
+def test_export_of_nothing_says_so(tmp_path: Path, caplog) -> None:
+    assert export([str(tmp_path), str(tmp_path / "weights")]) == 2
+    assert "There is no run in" in caplog.text
+    assert not (tmp_path / "weights").exists()
+
+
+def test_weights_carry_what_trained_them_but_no_paths(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main([SMOKE, "--set", f"run={run}", "--set", "steps=1"]) == 0
+    assert export([str(run), str(tmp_path / "weights")]) == 0
+    config = json.loads((tmp_path / "weights" / "config.json").read_text())
+    assert config["training"]["images"] == 2
+    assert str(tmp_path) not in json.dumps(config)
