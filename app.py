@@ -140,9 +140,7 @@ def upload_tab(
         if translator is None:
             return gr.skip(), None, None, _message(problem), foot_line(None)
         try:
-            if not upload.get("path"):
-                raise ImageError("Send the picture as a file, not as a data URL.")
-            image = images.to_rgb(images.open_image(upload["path"]))
+            image = images.to_rgb(images.open_image(uploaded_file(upload, picture.GRADIO_CACHE)))
             start = time.perf_counter()
             result, returned = translator.round_trip(image, direction)
         except ImageError as error:
@@ -173,6 +171,17 @@ def upload_tab(
             [[str(path)] for path in examples], picture, label="Or try one of these", examples_per_page=12
         )
         shelf.load_input_event.then(translate, api_visibility="private", **run, **model)
+
+
+def uploaded_file(upload: dict[str, Any], folder: str) -> Path:
+    """The file of an upload, which must lie in Gradio's own `folder`; raises ImageError.
+
+    Gradio 6.31 lets a payload without its `meta` mark name any file of the server, and an API caller writes payloads.
+    """
+    path = Path(str(upload.get("path") or "")).resolve()
+    if not path.is_relative_to(Path(folder).resolve()):
+        raise ImageError("The picture did not arrive; upload it as a file.")
+    return path
 
 
 def _message(sentence: str) -> str:
@@ -228,6 +237,7 @@ def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> None:
         footer_links=[],
         run_history=False,
         enable_monitoring=False,
+        ssr_mode=False,
         max_file_size=images.MAX_FILE_BYTES,
         **options,
     )
@@ -243,7 +253,7 @@ def free_port(host: str, port: int) -> int:
             except OSError:
                 continue
             return candidate
-    raise SystemExit(f"No free port from {port} on {host}; choose another with --port.")
+    raise SystemExit(f"No free port from {port} on {host}; choose others with --port and --host.")
 
 
 def main(arguments: list[str] | None = None) -> None:

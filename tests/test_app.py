@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import struct
+import urllib.request
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -19,7 +21,7 @@ import app
 from cyclegan.hub import StateDict, save_weights
 from cyclegan.images import ImageError
 from cyclegan.inference import Translator
-from tests.browser import PHOTO, ZIGZAG, canvas, draw, ink, open_page, picture, serve
+from tests.browser import PHOTO, ZIGZAG, canvas, draw, ink, open_page, picture, running_app, serve
 from tests.conftest import TINY
 
 pytest_plugins = ["tests.browser_fixtures"]
@@ -127,6 +129,20 @@ def test_example_in_upload_tab(page: Page, tab: str) -> None:
     expect(page.get_by_role("tabpanel").locator("visible=true").locator(".pictures img")).to_have_count(3)
 
 
+@pytest.mark.parametrize("mark", [{}, {"meta": {"_type": "gradio.FileData"}}])
+def test_files_of_the_server_stay_there(url: str, tmp_path: Path, mark: dict[str, Any]) -> None:
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(png(64, 64))
+    for payload in ({"path": str(secret), **mark}, {"path": None, "url": str(secret), **mark}):
+        call = f"{url}/gradio_api/call/photo_to_sketch"
+        body = json.dumps({"data": [payload]}).encode()
+        request = urllib.request.Request(call, body, {"Content-Type": "application/json"})
+        event = json.load(urllib.request.urlopen(request))["event_id"]
+        answer = urllib.request.urlopen(f"{call}/{event}").read().decode()
+        assert "did not arrive" in answer or answer.startswith("event: error")
+        assert ".png" not in answer
+
+
 # --- the page as a whole --------------------------------------------------------------------------------------------
 
 
@@ -185,6 +201,11 @@ def test_server_asks_no_other_host(page: Page, hosts: set[str]) -> None:
     draw(page, ZIGZAG)
     picture(page, PHOTO)
     assert hosts <= {"127.0.0.1", "localhost", "None"}
+
+
+def test_command_serves_the_page(weights_folder: Path) -> None:
+    with running_app(str(weights_folder)) as (url, _):
+        assert "Sketch ↔ Photo" in urllib.request.urlopen(url).read().decode()
 
 
 def test_taken_port_gives_the_next() -> None:
