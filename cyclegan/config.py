@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
@@ -18,6 +18,11 @@ class ConfigError(ValueError):
 
 Model = TypeVar("Model", bound=BaseModel)
 
+# Bounds that no sensible setting meets: config.json may come from a stranger.
+Width = Annotated[int, Field(ge=1, le=4096)]
+Blocks = Annotated[int, Field(ge=0, le=16)]
+Side = Annotated[int, Field(ge=32, le=2048)]
+
 
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,12 +31,12 @@ class Frozen(BaseModel):
 class GeneratorConfig(Frozen):
     """A U-Net; the default has 4.87 M parameters (9.7 MB in half precision)."""
 
-    widths: tuple[PositiveInt, ...] = Field((32, 64, 128, 256, 192), min_length=2, max_length=7)
+    widths: tuple[Width, ...] = Field((32, 64, 128, 256, 192), min_length=2, max_length=7)
     """Channels after each halving of the resolution."""
-    top_width: PositiveInt = 24
+    top_width: Width = 24
     """Channels at full resolution, the costliest place."""
-    bottleneck_blocks: int = Field(2, ge=0, le=16)
-    decoder_blocks: tuple[int, ...] = (0, 2, 1, 0)
+    bottleneck_blocks: Blocks = 2
+    decoder_blocks: tuple[Blocks, ...] = (0, 2, 1, 0)
     """Residual blocks after each step of the decoder, from stride 2 down to the stride before the bottleneck's."""
 
     @model_validator(mode="after")
@@ -44,7 +49,7 @@ class GeneratorConfig(Frozen):
 class DiscriminatorConfig(Frozen):
     """A PatchGAN; three widths see patches of 70×70 pixels."""
 
-    widths: tuple[PositiveInt, ...] = Field((32, 64, 128), min_length=1, max_length=5)
+    widths: tuple[Width, ...] = Field((32, 64, 128), min_length=1, max_length=5)
     """Channels after each halving of the resolution."""
 
 
@@ -55,7 +60,7 @@ class DataConfig(Frozen):
     sketches: Path | None = None
     made_share: float = Field(1.0, ge=0, le=1)
     """Share of samples whose drawing is made from their photo (and so paired); the rest take one of ``sketches``."""
-    size: PositiveInt = 256
+    size: Side = 256
     """Side of the square training images in pixels."""
     batch: PositiveInt = 8
     workers: int = Field(1, ge=0)
@@ -136,7 +141,7 @@ class WeightsConfig(Frozen):
 
     generator: GeneratorConfig
     discriminator: DiscriminatorConfig
-    image_size: PositiveInt
+    image_size: Side
     """Side in pixels of the square sheet on which the networks know objects."""
     colour_hints: bool
     """Whether a coloured stroke in the drawing tells the colour."""
