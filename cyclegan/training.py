@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -45,7 +45,7 @@ class CycleGAN:
         self.D_X, self.D_Y = (Discriminator(config.discriminator) for _ in "XY")
         for network in self.networks.values():
             network.to(device).to(memory_format=torch.channels_last)
-        average = get_ema_multi_avg_fn(config.ema)
+        average = _moving_average(config.ema)
         self.shown_G, self.shown_F = (
             AveragedModel(network, multi_avg_fn=average, use_buffers=True) for network in (self.G, self.F)
         )
@@ -222,6 +222,16 @@ def train(
                 log.info("Stopped at step %d; continue with --resume.", model.number)
                 break
     return model
+
+
+def _moving_average(decay: float) -> Callable[..., None]:
+    """Exponential moving average that is short at first, or the random networks of the start would stay in it."""
+
+    def average(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        number = int(count)
+        get_ema_multi_avg_fn(min(decay, (1 + number) / (10 + number)))(averaged, current, count)
+
+    return average
 
 
 def pick_device() -> torch.device:
