@@ -21,7 +21,8 @@ import app
 
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
-START_SECONDS = 60
+START_SECONDS = 120
+PATIENCE = 30_000  # ms; only a busy machine needs it
 PHOTO, RETURNED = ".draw .photo img", ".draw .returned img"
 ZIGZAG = [(0.2, 0.2), (0.8, 0.3), (0.3, 0.5), (0.8, 0.7), (0.2, 0.8)]
 
@@ -66,7 +67,8 @@ def _answers(url: str) -> bool:
 def open_page(browser: Browser, url: str, **options: Any) -> tuple[Page, list[str]]:
     """A page in a context of its own, and the list of what goes wrong on it: errors and requests to other hosts."""
     page = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options}).new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
     faults: list[str] = []
     local = (url, "data:", "blob:")
     page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
