@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from cyclegan.inking import REFERENCE, SHIFT, Drawing, Sheet, fixed_point
 
 CANDIDATES = 6  # strokes tried for each hint; the longest, most colourful and most even one is drawn
+WIDTHS = np.log((1.5, 28.0))  # at 256 px, even in the logarithm: bold daubs teach what fine strokes then tell
 STEPS = 16  # points of a stroke
 MINIMUM_CHROMA = 24  # of 8-bit CIELAB: what has less must be mid-grey, or it looks like the lines or the paper
 MID_GREY = (80, 205)
@@ -15,7 +16,7 @@ MID_GREY = (80, 205)
 def colour_hints(sheet: NDArray, photo: NDArray, drawing: Drawing, rng: np.random.Generator) -> NDArray:
     """The inked `sheet` with 1 to 4 strokes inside the object in the colours that `photo` has there.
 
-    All are H×W×3 uint8, RGB, of the drawing's size. Strokes are 2 to 8 px wide at 256 px, the lines stay on top. Black
+    All are H×W×3 uint8, RGB, of the drawing's size. Strokes are 1.5 to 28 px wide at 256 px, the lines stay on top. Black
     and white, which look like lines and paper, make no hints: an object that is wholly black or white gets none.
     """
     inside = drawing.mask()
@@ -37,7 +38,7 @@ def colour_hints(sheet: NDArray, photo: NDArray, drawing: Drawing, rng: np.rando
     layer = np.full_like(sheet, 255)
     for best in score.reshape(count, CANDIDATES).argmax(1) + np.arange(count) * CANDIDATES:
         if score[best] > 0:
-            width = max(round(rng.uniform(2, 8) * unit), 1)
+            width = max(round(float(np.exp(rng.uniform(*WIDTHS))) * unit), 1)
             colour = [int(value) for value in colours[best]]
             cv2.polylines(layer, [fixed_point(paths[best])], False, colour, width, cv2.LINE_AA, SHIFT)
     layer |= cv2.cvtColor(255 - inside, cv2.COLOR_GRAY2RGB)
