@@ -90,14 +90,15 @@ class CycleGAN:
         found["adversarial/photo"] = losses.adversarial(photo_maps[-1], True, loss.kind)
         found["adversarial/sketch"] = losses.adversarial(sketch_maps[-1], True, loss.kind)
 
-        if loss.cycle_sketch and not (loss.alternate_cycles and self.number % 2):
-            found["cycle/sketch"] = losses.cycle(self.F(fake_photo), lines)
-        if loss.cycle_photo and not (loss.alternate_cycles and self.number % 2 == 0):
-            drawn = fake_sketch.detach() if loss.stop_gradient else fake_sketch
-            found["cycle/photo"] = losses.cycle(self.G(self._noisy(drawn)), photo)
-        if loss.identity and self.number % loss.identity_every == 0:
-            found["identity/photo"] = losses.identity(self.G(photo), photo)
-            found["identity/sketch"] = losses.identity(self.F(lines), lines)
+        with _statistics_kept(self.G, self.F):
+            if loss.cycle_sketch and not (loss.alternate_cycles and self.number % 2):
+                found["cycle/sketch"] = losses.cycle(self.F(fake_photo), lines)
+            if loss.cycle_photo and not (loss.alternate_cycles and self.number % 2 == 0):
+                drawn = fake_sketch.detach() if loss.stop_gradient else fake_sketch
+                found["cycle/photo"] = losses.cycle(self.G(self._noisy(drawn)), photo)
+            if loss.identity and self.number % loss.identity_every == 0:
+                found["identity/photo"] = losses.identity(self.G(photo), photo)
+                found["identity/sketch"] = losses.identity(self.F(lines), lines)
 
         if (pairs := batch["paired"]).any():
             fakes = {"photo": fake_photo[pairs], "sketch": fake_sketch[pairs]}
@@ -247,6 +248,19 @@ def _frozen(*networks: nn.Module) -> Iterator[None]:
     yield
     for network in networks:
         network.requires_grad_(True)
+
+
+@contextmanager
+def _statistics_kept(*networks: nn.Module) -> Iterator[None]:
+    """The generators' running statistics, used when they are shown, are those of drawings for G and of photos for F:
+    what else passes through them while they learn (photos through G, noisy drawings) would spoil them."""
+    norms = [module for network in networks for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    yield
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 @contextmanager

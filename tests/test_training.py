@@ -106,6 +106,18 @@ def test_the_photo_cycle_teaches_f_only_without_stop_gradient(
     assert reaches_F != all(torch.equal(p, q) for p, q in zip(before, model.F.parameters(), strict=True))
 
 
+def test_running_statistics_are_those_of_the_inputs_that_a_generator_is_for(config: TrainConfig) -> None:
+    """Of drawings for G and photos for F, whatever else goes through them in the step."""
+    model, batch = CycleGAN(changed(config, alternate_cycles=False, identity_every=1), CPU), random_batch()
+    twin = CycleGAN(config, CPU)
+    model.step(batch)
+    twin.G(batch["sketch"]), twin.F(batch["photo"])
+    for name in "GF":
+        buffers = dict(model.networks[name].named_buffers())
+        for key, expected in twin.networks[name].named_buffers():
+            assert "num_batches" in key or torch.equal(buffers[key], expected), key
+
+
 def test_the_shown_generators_are_moving_averages(config: TrainConfig) -> None:
     """A short average at first, then a longer one: (1 + n) / (10 + n), at most ``ema``."""
     model = CycleGAN(config.model_copy(update={"ema": 0.2}), CPU)
