@@ -76,17 +76,21 @@ class Translator:
         translated = self._translate(there, image)
         return translated, self._translate(back, translated)
 
+    def translate_sheets(self, sheets: Tensor, direction: Direction) -> Tensor:
+        """Many pictures at once: B×3×S×S in [-1, 1], S = `config.image_size` → the same, on the CPU in float32."""
+        return self._run(self._G if direction == "sketch_to_photo" else self._F, sheets).float().cpu()
+
     def _translate(self, network: nn.Module, image: Image.Image) -> Image.Image:
         image = to_rgb(image)
         size = self.config.image_size
-        result = to_image(self._run(network, to_tensor(fit_square(image, size))))
+        result = to_image(self._run(network, to_tensor(fit_square(image, size)).unsqueeze(0))[0])
         return resize(result.crop(square_box(*image.size, size)), size_within(*image.size, MAX_RESULT_PIXELS))
 
-    def _run(self, network: nn.Module, sheet: Tensor) -> Tensor:
-        """3×S×S → 3×S×S, both in [-1, 1]."""
-        batch = sheet.unsqueeze(0).to(self._device, self._dtype, memory_format=torch.channels_last)
+    def _run(self, network: nn.Module, sheets: Tensor) -> Tensor:
+        """B×3×S×S → B×3×S×S, both in [-1, 1]."""
+        batch = sheets.to(self._device, self._dtype, memory_format=torch.channels_last)
         with self._lock, torch.inference_mode():
-            return network(batch)[0]
+            return network(batch)
 
     def _ready(self, config: GeneratorConfig, state: StateDict) -> nn.Module:
         network: nn.Module = Generator(config)
@@ -99,7 +103,7 @@ class Translator:
         size = self.config.image_size
         for network, name in ((self._G, "generator_G"), (self._F, "generator_F")):
             for _ in range(2):
-                if not self._run(network, torch.ones(3, size, size)).isfinite().all():
+                if not self._run(network, torch.ones(1, 3, size, size)).isfinite().all():
                     raise WeightsError(f"{name} makes values that are not finite from a white sheet; train it again.")
 
 

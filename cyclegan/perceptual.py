@@ -1,7 +1,8 @@
-"""Features of an ImageNet network, for the perceptual loss."""
+"""Features of an ImageNet network, for the perceptual loss and for KID and FID."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,28 +17,26 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class PerceptualFeatures(nn.Module):
-    """Five feature maps (strides 2, 4, 8, 16, 16) of a fixed MobileNetV2 (Sandler et al., CVPR 2018).
+    """Feature maps of a fixed MobileNetV2 (Sandler et al., CVPR 2018): five by default (strides 2, 4, 8, 16, 16).
 
     Small on purpose: 0.2 GMAC for a 224×224 image. ``weights`` is a file with the state dict of torchvision's
     ``mobilenet_v2`` (layers after the last tap may be missing); None has torchvision download its own. Raises
-    ConfigError if the file is not there or is not such a state dict.
+    ConfigError, naming ``setting``, if the file is not there or is not such a state dict.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, weights: Path | None):
+    def __init__(self, weights: Path | None, taps: Sequence[str] = TAPS, setting: str = "loss.perceptual_weights"):
         super().__init__()
         network = mobilenet_v2(weights=None if weights else MobileNet_V2_Weights.IMAGENET1K_V2)
-        self.network = create_feature_extractor(network, list(TAPS))
+        self.network = create_feature_extractor(network, list(taps))
         if weights:
             try:
                 given = torch.load(weights, map_location="cpu", weights_only=True)
                 self.network.load_state_dict({name: given[name] for name in self.network.state_dict()})
             except Exception as error:
-                raise ConfigError(
-                    f"loss.perceptual_weights: {weights} does not hold torchvision's mobilenet_v2 ({error})."
-                ) from None
+                raise ConfigError(f"{setting}: {weights} does not hold torchvision's mobilenet_v2 ({error}).") from None
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1))
         self.requires_grad_(False).eval()

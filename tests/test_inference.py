@@ -117,7 +117,7 @@ def test_both_networks_ran_at_the_real_shape_before_the_first_call(
 
     monkeypatch.setattr(Translator, "_run", watched)
     Translator(weights, "cpu")
-    assert shapes == [(3, 64, 64)] * 4
+    assert shapes == [(1, 3, 64, 64)] * 4
 
 
 def test_no_gradient_and_no_trace_of_earlier_pictures(

@@ -1,0 +1,244 @@
+"""How good a pair of generators is: numbers, and sheets to look at, on images that they were not trained on.
+
+Every number stands beside its floor and its ceiling. Floor: photos, or drawings traced from photos, in the place of
+generated ones: no generated one can be asked to come nearer. Ceiling: the input in the place of the result. Pictures
+are rounded to 8 bits, as they are when they are saved.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from cyclegan import images, measures
+from cyclegan.features import fid, kid
+from cyclegan.heldout import HeldOut, drawn_by
+from cyclegan.inference import Direction, Translator
+from cyclegan.inking import CANONICAL, REFERENCE
+from cyclegan.measures import Pictures
+
+BATCH = 8
+PENS = range(1, 9)  # pixels on a sheet of 256
+PEN_DRAWINGS = 16  # each is drawn with every pen
+HINT_REACH = 12  # pixels on a sheet of 256: so far around a hint its colour is looked for
+SHOWN = 12  # rows of a sheet to look at
+
+Columns = dict[str, Pictures]
+"""Pictures by the kind of input that they were made from, or "floor" or "ceiling"."""
+Compare = Callable[[Pictures, Pictures], float]
+
+
+def ratio(statistic: Callable[[Pictures], float]) -> Compare:
+    """``statistic`` of the pictures over that of the reference."""
+    return lambda pictures, reference: statistic(pictures) / max(statistic(reference), 1e-9)
+
+
+PHOTO_MEASURES: dict[str, tuple[int, Compare]] = {  # the value to come near to, and how to get it
+    "colour distance": (0, measures.colour_distance),
+    "texture distance": (0, measures.texture_distance),
+    "chroma ratio": (1, ratio(measures.chroma)),
+    "colour spread ratio": (1, ratio(measures.colour_spread)),
+    "colour count ratio": (1, ratio(measures.colour_count)),
+    "high-frequency ratio": (1, ratio(measures.high_frequency)),
+}
+DRAWING_MEASURES: dict[str, tuple[int, Compare]] = {
+    "texture distance": (0, measures.texture_distance),
+    "ink ratio": (1, ratio(measures.ink_share)),
+    "mid-grey ratio": (1, ratio(measures.mid_grey_share)),
+}
+FEATURE_MEASURES: dict[str, Callable[[Tensor, Tensor], float]] = {"KID ×1000": kid, "FID": fid}
+
+
+@dataclass(frozen=True)
+class Number:
+    """One row of a table: what a measure gave for each kind of input, its floor and its ceiling."""
+
+    name: str
+    best: int
+    """The value to come near to: 0 or 1."""
+    columns: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of an evaluation."""
+
+    weights: str
+    photos: int
+    sketches: int
+    numbers: dict[Direction, list[Number]]
+    sheets: dict[str, Image.Image]
+    """To look at, by file name."""
+
+    def table(self) -> str:
+        """Both directions for a terminal; a dash where a measure does not apply."""
+        return "\n\n".join(_table(direction, numbers) for direction, numbers in self.numbers.items())
+
+    def save(self, folder: Path) -> None:
+        """Write ``evaluation.json`` and the sheets."""
+        folder.mkdir(parents=True, exist_ok=True)
+        numbers: dict[str, dict[str, dict[str, float]]] = {
+            direction: {
+                row.name: {"best": row.best, **{kind: round(value, 5) for kind, value in row.columns.items()}}
+                for row in rows
+            }
+            for direction, rows in self.numbers.items()
+        }
+        content = {"weights": self.weights, "photos": self.photos, "sketches": self.sketches, **numbers}
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        (folder / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+        for name, sheet in self.sheets.items():
+            sheet.save(folder / name, quality=90)
+
+
+def evaluate(translator: Translator, held_out: HeldOut, extractor: nn.Module | None = None) -> Report:
+    """Measure both directions. ``extractor``: B×3×S×S uint8 → B×D features for KID and FID; None leaves these out."""
+    photo_numbers, photo_sheets = sketch_to_photo(translator, held_out, extractor)
+    drawing_numbers, drawing_sheets = photo_to_sketch(translator, held_out, extractor)
+    return Report(
+        weights=translator.description,
+        photos=len(held_out.photos),
+        sketches=0 if held_out.sketches is None else len(held_out.sketches),
+        numbers={"sketch_to_photo": photo_numbers, "photo_to_sketch": drawing_numbers},
+        sheets=photo_sheets | drawing_sheets,
+    )
+
+
+def sketch_to_photo(
+    translator: Translator, held_out: HeldOut, extractor: nn.Module | None = None
+) -> tuple[list[Number], dict[str, Image.Image]]:
+    """Numbers and sheets of G, from made drawings, the same with colour hints, and drawings from elsewhere."""
+    lines, photos, masks = held_out.lines, held_out.photos, held_out.masks
+    inputs = {"lines": lines}
+    if translator.config.colour_hints:
+        inputs["hints"] = held_out.hinted(photos)
+    if held_out.sketches is not None:
+        inputs["sketches"] = held_out.sketches
+    fakes = {kind: translated(translator, sketches, "sketch_to_photo") for kind, sketches in inputs.items()}
+    returned = {kind: translated(translator, fake, "photo_to_sketch") for kind, fake in fakes.items()}
+    bounded = fakes | {"floor": photos, "ceiling": lines}
+    numbers = _compared(bounded, held_out.others, PHOTO_MEASURES, extractor)
+
+    paired = {kind: pictures for kind, pictures in bounded.items() if kind != "sketches"}
+    filled = {kind: measures.inside_filled(pictures, photos, masks) for kind, pictures in paired.items()}
+    clean = {kind: measures.outside_clean(pictures, masks) for kind, pictures in paired.items()}
+    asked = inputs | {"hints": lines}  # F is to give back the lines; hints are none
+    errors = {kind: measures.cycle_error(asked[kind], back) for kind, back in returned.items()}
+    errors |= {"floor": 0.0, "ceiling": measures.cycle_error(lines, np.full_like(lines, 255))}
+    numbers += [Number("inside filled", 1, filled), Number("outside clean", 1, clean), Number("cycle error", 0, errors)]
+    numbers.append(Number("colour change by pen", 0, pen_changes(translator, held_out)))
+    if "hints" in inputs:
+        numbers += hint_distances(translator, held_out, fakes["lines"])
+
+    columns = {"drawing": lines, "photo": fakes["lines"], "drawing again": returned["lines"]}
+    if "hints" in inputs:
+        columns |= {"with hints": inputs["hints"], "its photo": fakes["hints"]}
+    sheets = {"sketch-to-photo.jpg": _sheet(columns | {"real photo": photos})}
+    if "sketches" in inputs:
+        columns = {"sketch": inputs["sketches"], "photo": fakes["sketches"], "sketch again": returned["sketches"]}
+        sheets["sketches-to-photos.jpg"] = _sheet(columns)
+    return numbers, sheets
+
+
+def photo_to_sketch(
+    translator: Translator, held_out: HeldOut, extractor: nn.Module | None = None
+) -> tuple[list[Number], dict[str, Image.Image]]:
+    """Numbers and a sheet of F; drawings from elsewhere, where there are any, stand beside its own."""
+    photos = held_out.photos
+    fakes = translated(translator, photos, "photo_to_sketch")
+    returned = translated(translator, fakes, "sketch_to_photo")
+    columns = {"photos": fakes, "floor": held_out.traced, "ceiling": photos}
+    if held_out.sketches is not None:
+        columns["sketches"] = held_out.sketches
+    numbers = _compared(columns, held_out.others_traced, DRAWING_MEASURES, extractor)
+    errors = {"photos": measures.cycle_error(photos, returned), "floor": 0.0}
+    errors["ceiling"] = measures.cycle_error(photos, fakes)
+    numbers.append(Number("cycle error", 0, errors))
+    shown = {"photo": photos, "drawing": fakes, "photo again": returned, "traced": held_out.traced}
+    return numbers, {"photo-to-sketch.jpg": _sheet(shown)}
+
+
+def pen_changes(translator: Translator, held_out: HeldOut) -> dict[str, float]:
+    """`measures.pen_change` of drawings in pens of 1 to 8 px, their mean; the ceiling is that of the drawings."""
+    photos, drawn = [], []
+    for drawing, mask in list(zip(held_out.drawings, held_out.masks, strict=True))[:PEN_DRAWINGS]:
+        sheets = np.stack([drawn_by(replace(CANONICAL, width=float(width)), drawing) for width in PENS])
+        photos.append(measures.pen_change(translated(translator, sheets, "sketch_to_photo"), mask))
+        drawn.append(measures.pen_change(sheets, mask))
+    return {"lines": float(np.mean(photos)), "floor": 0.0, "ceiling": float(np.mean(drawn))}
+
+
+def hint_distances(translator: Translator, held_out: HeldOut, without: Pictures) -> list[Number]:
+    """How far the colours around hints are from theirs, and from the same ones in photos drawn ``without`` hints.
+
+    The hints have the hues of other photos than the model could guess. Nothing, if no photo has a colour to hint at.
+    """
+    turned = held_out.turned()
+    hinted = held_out.hinted(turned)
+    reach = max(round(HINT_REACH * translator.config.image_size / REFERENCE), 1)
+    regions = measures.hint_regions(hinted, held_out.lines, held_out.masks, reach)
+    if not regions:
+        return []
+    columns = {"lines": without, "hints": translated(translator, hinted, "sketch_to_photo")}
+    columns |= {"floor": turned, "ceiling": held_out.lines}
+    distances = {kind: measures.hint_distance(photos, regions) for kind, photos in columns.items()}
+    return [Number("distance from hint", 0, distances)]
+
+
+def translated(translator: Translator, sheets: Pictures, direction: Direction) -> Pictures:
+    """N×S×S×3 → the same: in batches, and rounded to 8 bits."""
+    results: list[Image.Image] = []
+    for start in tqdm(range(0, len(sheets), BATCH), direction, disable=None, leave=False):
+        batch = torch.stack([images.to_tensor(Image.fromarray(sheet)) for sheet in sheets[start : start + BATCH]])
+        results += [images.to_image(result) for result in translator.translate_sheets(batch, direction)]
+    return np.stack([np.asarray(result) for result in results])
+
+
+def _compared(
+    columns: Columns, reference: Pictures, compared: dict[str, tuple[int, Compare]], extractor: nn.Module | None
+) -> list[Number]:
+    """Numbers that hold two sets against each other."""
+    numbers = [
+        Number(name, best, {kind: compare(pictures, reference) for kind, pictures in columns.items()})
+        for name, (best, compare) in compared.items()
+    ]
+    if extractor:
+        target = _features(extractor, reference)
+        features = {kind: _features(extractor, pictures) for kind, pictures in columns.items()}
+        for name, distance in FEATURE_MEASURES.items():
+            numbers.append(Number(name, 0, {kind: distance(values, target) for kind, values in features.items()}))
+    return numbers
+
+
+@torch.inference_mode()
+def _features(extractor: nn.Module, pictures: Pictures) -> Tensor:
+    batches = torch.from_numpy(pictures).permute(0, 3, 1, 2).split(BATCH)
+    return torch.cat([extractor(batch) for batch in batches])
+
+
+def _sheet(columns: Columns) -> Image.Image:
+    rows = zip(*(pictures[:SHOWN] for pictures in columns.values()), strict=True)
+    return images.grid([[Image.fromarray(picture) for picture in row] for row in rows], list(columns))
+
+
+def _table(direction: Direction, numbers: list[Number]) -> str:
+    kinds = list(dict.fromkeys(kind for number in numbers for kind in number.columns))
+    kinds.sort(key=["floor", "ceiling"].count)  # the bounds last
+    rows = [[direction.replace("_", "-"), *kinds, "best"]]
+    for number in numbers:
+        values = (number.columns.get(kind, math.nan) for kind in kinds)
+        rows.append([number.name, *("–" if math.isnan(v) else f"{v:.3f}" for v in values), str(number.best)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    )
