@@ -1,4 +1,4 @@
-"""``python -m cyclegan``: translate images, make sketches from photos, evaluate weights."""
+"""``python -m cyclegan``: translate images, make sketches from photos, evaluate weights, publish them."""
 
 import argparse
 import logging
@@ -22,6 +22,8 @@ EXAMPLES = """examples:
   python -m cyclegan photo-to-sketch photos/ sketches/
   python -m cyclegan make-sketches photos/ sketches/ --per-photo 3
   python -m cyclegan evaluate --photos photos/ --out evaluation/
+  python -m cyclegan publish me/shoes --weights weights/ --dry-run
+  python -m cyclegan deploy-space me/shoes-demo
 
 A folder is searched with all its subfolders, and OUT gets the same ones. Results are PNG files unless OUT names another
 kind of image. Exit code: 0 all well, 1 something failed (each failure is one line), 2 wrong usage.
@@ -58,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
+        if options.command in ("publish", "deploy-space"):
+            return _publish(options)
         return _evaluate(options) if options.command == "evaluate" else _convert(options, parser)
     except (ConfigError, WeightsError) as error:
         return _fail(str(error))
@@ -110,6 +114,17 @@ def _parser() -> argparse.ArgumentParser:
         "--features", metavar="FILE", help="for KID and FID: a mobilenet_v2 of torchvision, or none (Inception)"
     )
     command.add_argument("--out", type=Path, default=Path("evaluation"), help="folder for the results (evaluation)")
+    for name, text in (
+        ("publish", "upload weights with a model card to the Hugging Face Hub"),
+        ("deploy-space", "make this demo a Space of the Hugging Face Hub, or update it"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("repository", metavar="OWNER/NAME", help="created where it is missing")
+        command.add_argument("--weights", default=DEFAULT_FOLDER, help=WEIGHTS_HELP if name != "publish" else "folder")
+        command.add_argument("--private", action="store_true", help="if it is created: for your eyes only")
+        command.add_argument("--dry-run", action="store_true", help="only show what would be uploaded")
+        if name == "publish":
+            command.add_argument("--dataset", action="append", default=[], metavar="ID", help="on the Hub, trained on")
     return parser
 
 
@@ -174,6 +189,28 @@ def _evaluate(options: argparse.Namespace) -> int:
     report.save(options.out)
     tqdm.write(f"{report.weights}; {report.photos} photos, {report.sketches} sketches\n\n{report.table()}\n")
     tqdm.write(f"evaluation.json and sheets to look at are in {options.out}")
+    return 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    from cyclegan import publishing  # most of the Hub's client: not needed to translate
+
+    name = options.repository
+    try:
+        if options.command == "publish":
+            upload = publishing.model_upload(name, options.weights, options.dataset)
+        else:
+            upload = publishing.space_upload(name, options.weights)
+        tqdm.write(upload.listing())
+        if options.dry_run:
+            tqdm.write(f"\n{upload.readme}")
+            return 0
+        url = publishing.send(upload, options.private)
+        if options.command == "publish":
+            publishing.read_back(name, options.weights)
+    except publishing.PublishError as error:
+        return _fail(str(error))
+    tqdm.write(url)
     return 0
 
 
