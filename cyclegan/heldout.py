@@ -114,8 +114,10 @@ def turned_hues(photo: Pictures, degrees: float) -> Pictures:
 
 def _held_out_share(config: WeightsConfig) -> float:
     """The share that the weights' training kept back; the usual one where they do not say."""
-    share = config.training.get("data", {}).get("held_out")
-    return float(share) if isinstance(share, int | float) and 0 < share < 1 else DataConfig(photos=Path()).held_out
+    data = config.training.get("data")
+    share = data.get("held_out") if isinstance(data, dict) else None
+    usual = DataConfig(photos=Path()).held_out
+    return share if isinstance(share, float) and 0 < share < 1 else usual
 
 
 def _image_files(folder: Path, option: str) -> list[Path]:

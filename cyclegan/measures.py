@@ -183,18 +183,19 @@ def pen_change(photos: Pictures, mask: Masks) -> float:
 def hint_regions(hinted: Pictures, bare: Pictures, masks: Masks, reach: int) -> list[HintRegion]:
     """For each coloured stroke that ``hinted`` has more than ``bare``, the object's pixels at most ``reach`` away.
 
-    The stroke's colour is its most frequent one, since antialiasing pales its edges.
+    The stroke's colour is the one farthest from white, since antialiasing pales its edges; only what lies on paper is
+    looked at, since lines darken it.
     """
     around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     regions: list[HintRegion] = []
     for number, mask in enumerate(masks):
-        marks = (hinted[number] != bare[number]).any(axis=-1).astype(np.uint8)
-        count, labels = cv2.connectedComponents(marks)
+        marks = (hinted[number] != bare[number]).any(axis=-1) & ~foreground(bare[number])
+        count, labels = cv2.connectedComponents(marks.astype(np.uint8))
         for stroke in (labels == label for label in range(1, count)):
             region = (cv2.dilate(stroke.astype(np.uint8), around) > 0) & mask
             if stroke.sum() >= SMALLEST_HINT and region.any():
-                colours, counts = np.unique(hinted[number][stroke], axis=0, return_counts=True)
-                regions.append((number, lab(colours[counts.argmax()]), region))
+                colours = hinted[number][stroke]
+                regions.append((number, lab(colours[colours.sum(axis=1, dtype=int).argmin()]), region))
     return regions
 
 
