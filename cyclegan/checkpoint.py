@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 
 from cyclegan.config import ConfigError
 
-if TYPE_CHECKING:
-    from cyclegan.training import CycleGAN
+
+class Resumable(Protocol):
+    """What can be saved and continued: ``training.CycleGAN``."""
+
+    device: torch.device
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-def save_checkpoint(path: Path, model: CycleGAN) -> None:
+def save_checkpoint(path: Path, model: Resumable) -> None:
     """Write the whole state to ``path``; whenever the process dies, ``path`` holds the old state or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
@@ -25,7 +32,7 @@ def save_checkpoint(path: Path, model: CycleGAN) -> None:
     temporary.replace(path)
 
 
-def load_checkpoint(path: Path, model: CycleGAN) -> None:
+def load_checkpoint(path: Path, model: Resumable) -> None:
     """Continue from ``path``; raises ConfigError if it is missing or of other networks than the config's."""
     try:
         state = torch.load(path, map_location=model.device, weights_only=True)
