@@ -67,7 +67,7 @@ def model_card(
         license="mit",
         datasets=list(datasets) or None,
         tags=["cyclegan", "gan", "sketch", "sketch-to-image", "image-to-image"],
-        model_name=name,
+        model_name=name if scores else None,
         eval_results=_results(scores, datasets) if scores else None,
         thumbnail=f"https://huggingface.co/{repository}/resolve/main/{samples}" if samples else None,
     )
