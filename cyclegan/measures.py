@@ -183,6 +183,7 @@ def pen_change(photos: Pictures, mask: Masks) -> float:
 def hint_regions(hinted: Pictures, bare: Pictures, masks: Masks, reach: int) -> list[HintRegion]:
     """For each coloured stroke that ``hinted`` has more than ``bare``, the object's pixels at most ``reach`` away.
 
+    Strokes themselves are left out: a colour that stays under the pen fills nothing.
     The stroke's colour is the one farthest from white, since antialiasing pales its edges; only what lies on paper is
     looked at, since lines darken it.
     """
@@ -192,7 +193,7 @@ def hint_regions(hinted: Pictures, bare: Pictures, masks: Masks, reach: int) -> 
         marks = (hinted[number] != bare[number]).any(axis=-1) & ~foreground(bare[number])
         count, labels = cv2.connectedComponents(marks.astype(np.uint8))
         for stroke in (labels == label for label in range(1, count)):
-            region = (cv2.dilate(stroke.astype(np.uint8), around) > 0) & mask
+            region = (cv2.dilate(stroke.astype(np.uint8), around) > 0) & ~marks & mask
             if stroke.sum() >= SMALLEST_HINT and region.any():
                 colours = hinted[number][stroke]
                 regions.append((number, lab(colours[colours.sum(axis=1, dtype=int).argmin()]), region))

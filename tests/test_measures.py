@@ -41,7 +41,7 @@ def test_sliced_wasserstein_of_a_shift_is_its_mean_projection() -> None:
     rng = np.random.default_rng(1)
     line, cloud = rng.random((500, 1), np.float32), rng.random((500, 3), np.float32)
     assert measures.sliced_wasserstein(line, line + 3) == pytest.approx(3, abs=1e-4)
-    assert measures.sliced_wasserstein(cloud, cloud + np.float32([0, 8, 0])) == pytest.approx(4, rel=0.1)
+    assert measures.sliced_wasserstein(cloud, cloud + np.array([0, 8, 0], np.float32)) == pytest.approx(4, rel=0.1)
 
 
 def test_sliced_wasserstein_needs_no_equal_counts() -> None:
@@ -142,6 +142,7 @@ def test_hint_regions_and_distance() -> None:
     np.testing.assert_allclose(colour, measures.lab(np.array(RED, np.uint8)))
     rows, columns = np.nonzero(region)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (8, 15, 2, 14)
+    assert not region[10:14, 4:13].any()
     regions = [(0, colour, region)]
     assert measures.hint_distance(plain(RED), regions) == pytest.approx(0, abs=1e-3)
     assert measures.hint_distance(plain(WHITE), regions) == pytest.approx(
