@@ -6,8 +6,8 @@ import os
 # 640 ms as soon as another process uses one of two cores; threads that sleep do not.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from cyclegan.hub import WeightsError
 from cyclegan.images import ImageError, open_image
 from cyclegan.inference import Translator
+from cyclegan.weights import WeightsError
 
 __all__ = ["ImageError", "Translator", "WeightsError", "open_image"]

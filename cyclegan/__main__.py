@@ -13,9 +13,10 @@ from PIL import Image
 from tqdm import tqdm
 
 from cyclegan.config import ConfigError
-from cyclegan.hub import DEFAULT_FOLDER, WeightsError
+from cyclegan.hub import DEFAULT_FOLDER
 from cyclegan.images import SUFFIXES, ImageError, open_image, to_rgb
 from cyclegan.inference import Translator
+from cyclegan.weights import WeightsError
 
 EXAMPLES = """examples:
   python -m cyclegan sketch-to-photo shoe.png shoe-photo.png

@@ -64,7 +64,8 @@ def model_card(
     data = ModelCardData(
         library_name="pytorch",
         pipeline_tag="image-to-image",
-        license="mit",
+        license="other",
+        license_name="research-and-demonstration",
         datasets=list(datasets) or None,
         tags=["cyclegan", "gan", "sketch", "sketch-to-image", "image-to-image"],
         model_name=name if scores else None,

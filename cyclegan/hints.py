@@ -16,8 +16,8 @@ MID_GREY = (80, 205)
 def colour_hints(sheet: NDArray, photo: NDArray, drawing: Drawing, rng: np.random.Generator) -> NDArray:
     """The inked `sheet` with 1 to 4 strokes inside the object in the colours that `photo` has there.
 
-    All are H×W×3 uint8, RGB, of the drawing's size. Strokes are 1.5 to 28 px wide at 256 px, the lines stay on top. Black
-    and white, which look like lines and paper, make no hints: an object that is wholly black or white gets none.
+    All are H×W×3 uint8, RGB, of the drawing's size. Strokes are 1.5 to 28 px wide at 256 px, the lines stay on top.
+    Black and white, which look like lines and paper, make no hints: an object that is wholly black or white gets none.
     """
     inside = drawing.mask()
     unit = max(drawing.size) / REFERENCE

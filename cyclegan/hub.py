@@ -25,7 +25,6 @@ from cyclegan.weights import (
     FILES,
     MAX_CONFIG_BYTES,
     THREE_WAYS,
-    StateDict,
     Weights,
     WeightsError,
     file_of,
@@ -33,10 +32,7 @@ from cyclegan.weights import (
     max_file_bytes,
     read_config,
     read_weights,
-    save_weights,
 )
-
-__all__ = ["FILES", "StateDict", "Weights", "WeightsError", "load_weights", "save_weights"]
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cyclegan.config import GeneratorConfig, WeightsConfig
-from cyclegan.hub import DEFAULT_FOLDER, StateDict, Weights, WeightsError, load_weights
+from cyclegan.hub import DEFAULT_FOLDER, load_weights
 from cyclegan.images import fit_square, resize, size_within, square_box, to_image, to_rgb, to_tensor
 from cyclegan.models import Generator
+from cyclegan.weights import StateDict, Weights, WeightsError
 
 log = logging.getLogger(__name__)
 

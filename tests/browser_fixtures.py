@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import app
-from cyclegan.hub import StateDict, save_weights
 from cyclegan.inference import Translator
+from cyclegan.weights import StateDict, save_weights
 from tests.browser import CHROMIUM_FLAGS, chromium_path, open_page, serve
 from tests.conftest import TINY
 

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 from torch import nn
 
 from cyclegan.config import DiscriminatorConfig, GeneratorConfig, WeightsConfig
-from cyclegan.hub import FILES, StateDict, save_weights
 from cyclegan.models import Discriminator, Generator
+from cyclegan.weights import FILES, StateDict, save_weights
 
 TINY = WeightsConfig(
     generator=GeneratorConfig(widths=(4, 8), top_width=4, bottleneck_blocks=1, decoder_blocks=(0,)),

@@ -18,9 +18,9 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 import app
-from cyclegan.hub import StateDict, save_weights
 from cyclegan.images import ImageError
 from cyclegan.inference import Translator
+from cyclegan.weights import StateDict, save_weights
 from tests.browser import PHOTO, ZIGZAG, canvas, draw, ink, open_page, picture, running_app, serve
 from tests.conftest import TINY
 

@@ -11,9 +11,9 @@ from PIL import Image
 from torch import nn
 
 from cyclegan import inference
-from cyclegan.hub import StateDict, Weights, WeightsError
 from cyclegan.images import fit_square, to_image, to_tensor
 from cyclegan.inference import Translator, fold_norms, usable_cpus
+from cyclegan.weights import StateDict, Weights, WeightsError
 from tests.conftest import TINY, make_networks
 
 Make = Callable[..., Image.Image]

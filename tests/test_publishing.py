@@ -154,7 +154,7 @@ def test_the_card_is_valid_for_the_hub() -> None:
     assert {key: head[key] for key in ("library_name", "pipeline_tag", "license", "datasets")} == {
         "library_name": "pytorch",
         "pipeline_tag": "image-to-image",
-        "license": "mit",
+        "license": "other",
         "datasets": ["owner/edges"],
     }
     assert "cyclegan" in head["tags"]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from cyclegan.hub import FILES, load_weights
+from cyclegan.hub import load_weights
+from cyclegan.weights import FILES
 from train.__main__ import main
 from train.export import main as export
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from cyclegan.config import ConfigError, load_train_config
 from cyclegan.data import UnpairedImages
-from cyclegan.hub import FILES, WeightsError, load_weights
+from cyclegan.hub import load_weights
 from cyclegan.training import CycleGAN, NonFiniteLossError, pick_device, train
+from cyclegan.weights import FILES, WeightsError
 
 log = logging.getLogger("train")
 
