@@ -263,8 +263,8 @@ def main(arguments: list[str] | None = None) -> None:
     environment = os.environ.get
     parser = argparse.ArgumentParser(description="Draw a sketch and see the photo, in the browser.")
     parser.add_argument("--host", default=environment("GRADIO_SERVER_NAME", "127.0.0.1"), help="default: %(default)s")
-    port = environment("GRADIO_SERVER_PORT", "7860" if "SPACE_ID" in os.environ else "5000")
-    parser.add_argument("--port", type=int, default=port, help="default: %(default)s")
+    usual = environment("GRADIO_SERVER_PORT", "7860" if "SPACE_ID" in os.environ else "5000")
+    parser.add_argument("--port", type=int, default=usual, help="default: %(default)s")
     parser.add_argument("--share", action="store_true", help="also ask Gradio for a public link")
     parser.add_argument("--weights", default=DEFAULT_FOLDER, help="a folder, or owner/name on the Hugging Face Hub")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="let in only who knows this")
