@@ -58,8 +58,8 @@ class Tracker:
             return
         columns = min(4, len(kinds))
         figure = Figure(figsize=(3.2 * columns, 2.4 * -(-len(kinds) // columns)), layout="constrained")
-        panels = figure.subplots(-(-len(kinds) // columns), columns, squeeze=False).flat
-        for panel in list(panels)[len(kinds) :]:
+        panels = list(figure.subplots(-(-len(kinds) // columns), columns, squeeze=False).flat)
+        for panel in panels[len(kinds) :]:
             panel.set_axis_off()
         for panel, (kind, names) in zip(panels, kinds.items(), strict=False):
             for name in names:
