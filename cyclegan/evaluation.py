@@ -1,8 +1,8 @@
 """How good a pair of generators is: numbers, and sheets to look at, on images that they were not trained on.
 
 Every number stands beside its floor and its ceiling. Floor: photos, or drawings traced from photos, in the place of
-generated ones: no generated one can be asked to come nearer. Ceiling: the input in the place of the result. Pictures
-are rounded to 8 bits, as they are when they are saved.
+generated ones: no generated one can be asked to come nearer. Ceiling: the input in the place of the result; a network
+can do worse than that. Pictures are rounded to 8 bits, as they are when they are saved.
 """
 
 from __future__ import annotations
