@@ -8,8 +8,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: demo test lint train screenshot
 .DELETE_ON_ERROR:
 
-demo: .venv/app.done  ## the page, on http://localhost:5000
-	$(BIN)/python app.py $(ARGS)
+demo: .venv/app.done  ## opens the page, http://localhost:5000
+	$(BIN)/python app.py --open $(ARGS)
 
 test: .venv/tests.done
 	$(BIN)/python -m pytest $(ARGS)

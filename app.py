@@ -1,6 +1,6 @@
 """The demo: draw a sketch and the photo appears under the pen; turn pictures of your own, both ways.
 
-    python app.py [--host HOST] [--port PORT] [--share] [--weights FOLDER_OR_HUB_ID] [--auth USER:PASSWORD]
+    python app.py [--host HOST] [--port PORT] [--open] [--share] [--weights FOLDER_OR_HUB_ID] [--auth USER:PASSWORD]
 
 Layout and wiring only: the pictures come from `cyclegan.inference`, the drawing canvas is web/canvas.*.
 """
@@ -265,6 +265,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--host", default=environment("GRADIO_SERVER_NAME", "127.0.0.1"), help="default: %(default)s")
     usual = environment("GRADIO_SERVER_PORT", "7860" if "SPACE_ID" in os.environ else "5000")
     parser.add_argument("--port", type=int, default=usual, help="default: %(default)s")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument("--share", action="store_true", help="also ask Gradio for a public link")
     parser.add_argument("--weights", default=DEFAULT_FOLDER, help="a folder, or owner/name on the Hugging Face Hub")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="let in only who knows this")
@@ -283,7 +284,8 @@ def main(arguments: list[str] | None = None) -> None:
     if port != options.port:
         log.warning("Port %d is taken; using %d.", options.port, port)
     demo = build_demo(translator, problem=problem)
-    launch(demo, options.host, port, share=options.share, auth=(user, password) if options.auth else None)
+    auth = (user, password) if options.auth else None
+    launch(demo, options.host, port, share=options.share, auth=auth, inbrowser=options.open)
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import subprocess
 import sys
@@ -40,11 +41,12 @@ def serve(demo: Any) -> str:
 
 
 @contextmanager
-def running_app(weights: str) -> Iterator[tuple[str, float]]:
+def running_app(weights: str, *options: str, **environment: str) -> Iterator[tuple[str, float]]:
     """`python app.py` as a process of its own: (address, seconds until the page answered)."""
     port = app.free_port("127.0.0.1", 5700)
     url, start = f"http://127.0.0.1:{port}", time.perf_counter()
-    process = subprocess.Popen([sys.executable, "app.py", "--port", str(port), "--weights", weights], cwd=app.HERE)
+    command = [sys.executable, "app.py", "--port", str(port), "--weights", weights, *options]
+    process = subprocess.Popen(command, cwd=app.HERE, env=os.environ | environment)
     try:
         while not _answers(url):
             if process.poll() is not None or time.perf_counter() - start > START_SECONDS:

@@ -6,6 +6,8 @@ import base64
 import json
 import socket
 import struct
+import urllib.error
+import urllib.parse
 import urllib.request
 import zlib
 from io import BytesIO
@@ -25,6 +27,8 @@ from tests.browser import PHOTO, ZIGZAG, canvas, draw, ink, open_page, picture, 
 from tests.conftest import TINY
 
 pytest_plugins = ["tests.browser_fixtures"]
+
+NOBODY = "http://127.0.0.1:9"  # nothing listens on the discard port
 
 # --- frames of the canvas, which anyone may have made ---------------------------------------------------------------
 
@@ -206,6 +210,17 @@ def test_server_asks_no_other_host(page: Page, hosts: set[str]) -> None:
 def test_command_serves_the_page(weights_folder: Path) -> None:
     with running_app(str(weights_folder)) as (url, _):
         assert "Sketch ↔ Photo" in urllib.request.urlopen(url).read().decode()
+
+
+def test_a_private_demo_runs_without_its_share_link(weights_folder: Path) -> None:
+    """No network (a proxy that is not there): the page is served all the same, and only to who knows the password."""
+    offline = {"HTTP_PROXY": NOBODY, "HTTPS_PROXY": NOBODY, "NO_PROXY": "127.0.0.1,localhost"}
+    with running_app(str(weights_folder), "--share", "--auth", "me:secret", **offline) as (url, _):
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{url}/config")
+        visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        visitor.open(f"{url}/login", urllib.parse.urlencode({"username": "me", "password": "secret"}).encode())
+        assert "Sketch" in visitor.open(f"{url}/config").read().decode()
 
 
 def test_taken_port_gives_the_next() -> None:
