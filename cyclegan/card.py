@@ -58,8 +58,12 @@ def model_card(
     datasets: Sequence[str] = (),
     scores: Scores | None = None,
     samples: str = "",
+    notes: str = "",
 ) -> ModelCard:
-    """The card of weights published as ``repository``, trained on the Hub's ``datasets``, with the grid ``samples``."""
+    """The card of weights published as ``repository``, trained on the Hub's ``datasets``, with the grid ``samples``.
+
+    ``notes``: the README.md beside the weights; what it says under "Data" is said in the card too.
+    """
     name = repository.partition("/")[2]
     data = ModelCardData(
         library_name="pytorch",
@@ -78,16 +82,18 @@ def model_card(
         size=config.image_size,
         hints="A stroke of colour in the sketch says what colour that part takes.\n" if config.colour_hints else "",
         samples=f"![Drawings and photos, and what the model makes of them]({samples})\n" if samples else "",
-        data=_data(datasets),
+        data=_data(datasets, notes),
         training=_training(config),
         scores=_scores(scores) if scores else "None were measured for this card.",
     )
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")
 
 
-def _data(datasets: Sequence[str]) -> str:
+def _data(datasets: Sequence[str], notes: str) -> str:
     links = [f"[{name}](https://huggingface.co/datasets/{name})" for name in datasets]
-    return f"Trained on {', '.join(links)}." if links else "The data set is not on the Hub."
+    on_hub = f"Trained on {', '.join(links)}." if links else "The data set is not on the Hub."
+    said = re.search(r"^## Data\n(.*?)(?=^## |\Z)", notes, re.MULTILINE | re.DOTALL)
+    return f"{on_hub}\n\n{said[1].strip()}" if said else on_hub
 
 
 def _training(config: WeightsConfig) -> str:

@@ -86,7 +86,8 @@ def model_upload(repository: str, source: str | Path = DEFAULT_FOLDER, datasets:
     samples = _samples(Translator(weights))
     if samples:
         files[SAMPLES] = samples
-    card = model_card(repository, weights.config, datasets, _scores(folder), SAMPLES if samples else "")
+    notes = (folder / "README.md").read_text(encoding="utf-8") if "README.md" in there else ""
+    card = model_card(repository, weights.config, datasets, _scores(folder), SAMPLES if samples else "", notes)
     return Upload(repository, "model", str(card), files)
 
 

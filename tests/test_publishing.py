@@ -192,6 +192,13 @@ def test_scores_beside_the_weights_are_published(weights_folder: Path) -> None:
             model_upload("shoes/model", weights_folder)
 
 
+def test_what_the_folder_says_of_its_data_is_published(weights_folder: Path) -> None:
+    (weights_folder / "README.md").write_text("# Card\n\n## Data\n\nNine red boots.\n\n## Runs\n\nOne night.\n")
+    readme = model_upload("shoes/model", weights_folder).readme
+    assert "Nine red boots." in readme
+    assert "One night." not in readme
+
+
 def test_the_samples_are_a_picture(weights_folder: Path, tmp_path: Path) -> None:
     samples = model_upload("shoes/model", weights_folder).files["samples.png"]
     assert isinstance(samples, bytes)
