@@ -148,7 +148,7 @@ class WeightsConfig(Frozen):
     sha256: dict[str, str] = {}
     """Of each weight file, by name."""
     training: dict[str, Any] = {}
-    """What trained it: the run's own settings and figures, for people; code reads ``data.held_out`` alone, for the split."""
+    """What trained it: the run's own settings and figures. For people; code reads ``data.held_out`` alone."""
 
 
 def load_train_config(path: Path, overrides: list[str] = []) -> TrainConfig:  # noqa: B006 (only read)
