@@ -12,14 +12,17 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-import app
+from app import free_port
+from demo.page import launch
 
+ROOT = Path(__file__).parents[1]
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 START_SECONDS = 120
@@ -35,18 +38,18 @@ def chromium_path() -> str | None:
 
 def serve(demo: Any) -> str:
     """Serves the page from this process until `demo.close()`; its address."""
-    port = app.free_port("127.0.0.1", 5600)
-    app.launch(demo, "127.0.0.1", port, prevent_thread_lock=True, quiet=True)
+    port = free_port("127.0.0.1", 5600)
+    launch(demo, "127.0.0.1", port, prevent_thread_lock=True, quiet=True)
     return f"http://127.0.0.1:{port}"
 
 
 @contextmanager
 def running_app(weights: str, *options: str, **environment: str) -> Iterator[tuple[str, float]]:
     """`python app.py` as a process of its own: (address, seconds until the page answered)."""
-    port = app.free_port("127.0.0.1", 5700)
+    port = free_port("127.0.0.1", 5700)
     url, start = f"http://127.0.0.1:{port}", time.perf_counter()
     command = [sys.executable, "app.py", "--port", str(port), "--weights", weights, *options]
-    process = subprocess.Popen(command, cwd=app.HERE, env=os.environ | environment)
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment)
     try:
         while not _answers(url):
             if process.poll() is not None or time.perf_counter() - start > START_SECONDS:

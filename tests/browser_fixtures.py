@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-import app
 from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, save_weights
+from demo.page import build_demo
 from tests.browser import CHROMIUM_FLAGS, chromium_path, open_page, serve
 from tests.conftest import TINY
 
@@ -40,7 +40,7 @@ def hosts() -> Iterator[set[str]]:
 
 @pytest.fixture(scope="session")
 def url(translator: Translator, hosts: set[str]) -> Iterator[str]:
-    demo = app.build_demo(translator)
+    demo = build_demo(translator)
     yield serve(demo)
     demo.close()
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-import app
-from tests.browser import CHROMIUM_FLAGS, RETURNED, canvas, chromium_path, open_page, picture, running_app
+from demo.page import EXAMPLES
+from tests.browser import CHROMIUM_FLAGS, RETURNED, ROOT, canvas, chromium_path, open_page, picture, running_app
 
 SIZES = {"wide": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
 TABS = {"sketch-to-photo": "Sketch → Photo", "photo-to-sketch": "Photo → Sketch"}
@@ -45,7 +45,7 @@ def save(page: Page, path: Path) -> None:
 
 def renew_drawings(browser: Browser, url: str) -> None:
     page, _ = open_page(browser, url)
-    for path in sorted((app.EXAMPLES / "sketches").glob("*.json")):
+    for path in sorted((EXAMPLES / "sketches").glob("*.json")):
         page.get_by_role("button", name=f"Example: {path.stem}").click()
         Image.fromarray(canvas(page)).convert("L").save(path.with_suffix(".png"), optimize=True)
 
@@ -53,7 +53,7 @@ def renew_drawings(browser: Browser, url: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", default="weights")
-    parser.add_argument("--out", type=Path, default=app.HERE / "docs" / "screenshots")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
     parser.add_argument("--example", default="shoe", help="the drawing to show (default: %(default)s)")
     parser.add_argument("--drawings", action="store_true", help="renew the examples' PNGs instead")
     options = parser.parse_args()

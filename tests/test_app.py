@@ -23,6 +23,8 @@ import app
 from cyclegan.images import ImageError
 from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, save_weights
+from demo.draw import MAX_FRAME_CHARACTERS, PNG_URL, answer_frame
+from demo.page import build_demo
 from tests.browser import PHOTO, ZIGZAG, canvas, draw, ink, open_page, picture, running_app, serve
 from tests.conftest import TINY
 
@@ -36,7 +38,7 @@ NOBODY = "http://127.0.0.1:9"  # nothing listens on the discard port
 def png_url(image: Image.Image, kind: str = "PNG") -> str:
     buffer = BytesIO()
     image.save(buffer, kind)
-    return app.PNG_URL + base64.b64encode(buffer.getvalue()).decode()
+    return PNG_URL + base64.b64encode(buffer.getvalue()).decode()
 
 
 @pytest.mark.parametrize(
@@ -46,22 +48,22 @@ def png_url(image: Image.Image, kind: str = "PNG") -> str:
         (["data:image/png;base64,"], "PNG data URL"),
         ({"image": 3}, "PNG data URL"),
         ({"image": "data:image/svg+xml;base64,AAAA"}, "PNG data URL"),
-        ({"image": app.PNG_URL + "A" * app.MAX_FRAME_CHARACTERS}, "too large"),
-        ({"image": app.PNG_URL + "Ä"}, "base64"),
-        ({"image": app.PNG_URL + "AAAA"}, "not an image"),
-        ({"image": app.PNG_URL}, "empty"),
+        ({"image": PNG_URL + "A" * MAX_FRAME_CHARACTERS}, "too large"),
+        ({"image": PNG_URL + "Ä"}, "base64"),
+        ({"image": PNG_URL + "AAAA"}, "not an image"),
+        ({"image": PNG_URL}, "empty"),
         ({"image": png_url(Image.new("RGB", (512, 511)))}, "512×512"),
         ({"image": png_url(Image.new("RGB", (512, 512)), "JPEG")}, "PNG"),
     ],
 )
 def test_frames_of_strangers(translator: Translator, frame: Any, sentence: str) -> None:
     with pytest.raises(ImageError, match=sentence):
-        app.answer_frame(translator, frame)
+        answer_frame(translator, frame)
 
 
 def test_empty_frame_has_no_photo(translator: Translator) -> None:
-    assert app.answer_frame(translator, {"image": png_url(Image.new("RGB", (512, 512), "white"))}) == {"photo": None}
-    assert app.answer_frame(translator, {"image": png_url(Image.new("RGBA", (512, 512)))}) == {"photo": None}
+    assert answer_frame(translator, {"image": png_url(Image.new("RGB", (512, 512), "white"))}) == {"photo": None}
+    assert answer_frame(translator, {"image": png_url(Image.new("RGBA", (512, 512)))}) == {"photo": None}
 
 
 # --- pictures of one's own ------------------------------------------------------------------------------------------
@@ -177,7 +179,7 @@ def test_every_control_has_a_name_and_a_place_in_the_tab_order(page: Page) -> No
 
 
 def test_page_without_weights_says_what_to_do(browser: Browser) -> None:
-    demo = app.build_demo(None, problem="There are no weights here; train some.")
+    demo = build_demo(None, problem="There are no weights here; train some.")
     page, faults = open_page(browser, serve(demo))
     expect(page.locator("#problem")).to_contain_text("There are no weights here")
     expect(page.locator(".foot")).to_contain_text("No weights are loaded")
@@ -193,7 +195,7 @@ def test_palette_only_for_weights_that_know_colour(
     browser: Browser, tmp_path: Path, states: dict[str, StateDict]
 ) -> None:
     save_weights(tmp_path, states, TINY.model_copy(update={"colour_hints": False}))
-    demo = app.build_demo(Translator.from_pretrained(tmp_path))
+    demo = build_demo(Translator.from_pretrained(tmp_path))
     page, faults = open_page(browser, serve(demo))
     assert page.locator("[data-colour]").count() == 0
     page.context.close()

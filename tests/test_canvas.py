@@ -1,4 +1,4 @@
-"""The Draw tab (web/canvas.*), driven in a real Chromium against a real server with tiny random weights."""
+"""The Draw tab (demo/web/canvas.*), driven in a real Chromium against a real server with tiny random weights."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-import app
 from cyclegan import images
 from cyclegan.inference import Translator
+from demo.page import EXAMPLES
 from tests.browser import PHOTO, RETURNED, ZIGZAG, canvas, draw, drawing_area, ink, open_page, picture
 
 pytest_plugins = ["tests.browser_fixtures"]
@@ -171,7 +171,7 @@ def test_example_goes_on_the_sheet(page: Page) -> None:
     draw(page, ZIGZAG)
     drawn = ink(page)
     page.get_by_role("button", name="Example: shoe").click()
-    expected = np.asarray(Image.open(app.EXAMPLES / "sketches" / "shoe.png").convert("RGB"))
+    expected = np.asarray(Image.open(EXAMPLES / "sketches" / "shoe.png").convert("RGB"))
     assert np.abs(canvas(page).astype(int) - expected).max() <= 8  # the PNG is the same strokes, drawn by the canvas
     expect(page.locator(PHOTO)).to_be_visible()
     page.get_by_role("button", name="Undo").click()

@@ -17,7 +17,7 @@ TRAINING = {"checkpoint", "tracking", "training"}
 TRANSLATING = {"hub", "inference", "evaluation", "card", "publishing", "__main__", "__init__"}
 OPTIONAL = {"features"}  # asks for packages of train/requirements.txt, when used, and says so where they are missing
 ONLY_IN = {
-    "gradio": {"app.py"},
+    "gradio": {"demo/"},
     "huggingface_hub": {"cyclegan/hub.py", "cyclegan/card.py", "cyclegan/publishing.py"},
     "accelerate": {"cyclegan/checkpoint.py", "cyclegan/training.py"},
 }
@@ -28,7 +28,7 @@ def sources(root: Path = ROOT) -> dict[str, Path]:
     """Every Python file of the project by its path below `root`."""
     files = [
         *root.glob("*.py"),
-        *(path for top in ("cyclegan", "train", "tests") for path in root.glob(f"{top}/**/*.py")),
+        *(path for top in ("cyclegan", "demo", "train", "tests") for path in root.glob(f"{top}/**/*.py")),
     ]
     return {path.relative_to(root).as_posix(): path for path in sorted(files)}
 
@@ -106,7 +106,7 @@ def test_an_upward_import_is_found(tmp_path: Path, module: str, line: str) -> No
 def test_some_packages_have_one_room() -> None:
     for name, path in sources().items():
         for package in {imported.split(".")[0] for imported in imports(path)} & ONLY_IN.keys():
-            assert name in ONLY_IN[package] or name.startswith("tests/"), f"{name} imports {package}"
+            assert name.startswith((*ONLY_IN[package], "tests/")), f"{name} imports {package}"
 
 
 def test_the_product_knows_no_tests_and_no_scripts() -> None:
@@ -115,8 +115,10 @@ def test_the_product_knows_no_tests_and_no_scripts() -> None:
         assert "" not in roots, f"{name} has a relative import"
         if not name.startswith("tests/"):
             assert "tests" not in roots, name
-        if name.startswith("cyclegan/") or name == "app.py":
-            assert not roots & {"train", "app"}, name
+        if name.startswith("cyclegan/"):
+            assert not roots & {"train", "app", "demo"}, name
+        if name.startswith(("app.py", "demo/")):
+            assert "train" not in roots, name
 
 
 def test_files_are_short_and_F_is_a_network() -> None:  # noqa: N802
@@ -129,18 +131,16 @@ def test_files_are_short_and_F_is_a_network() -> None:  # noqa: N802
 def test_requirements_are_what_the_app_and_the_command_line_import() -> None:
     """requirements.txt is all that a Space installs: nothing may be missing there, and nothing too much."""
     graph = package_imports()
-    reached, waiting = (
-        set[str](),
-        {"__init__", "__main__"}
-        | {name.split(".")[1] for name in imports(ROOT / "app.py") if name.startswith("cyclegan.")} & graph.keys(),
-    )
+    page = [ROOT / "app.py", *(ROOT / "demo").glob("*.py")]
+    called = {name.split(".")[1] for path in page for name in imports(path) if name.startswith("cyclegan.")}
+    reached, waiting = set[str](), {"__init__", "__main__"} | called & graph.keys()
     while waiting:
         module = waiting.pop()
         reached.add(module)
         waiting |= graph[module] - reached - OPTIONAL
-    files = [ROOT / "app.py", *(ROOT / "cyclegan" / f"{module}.py" for module in reached)]
+    files = [*page, *(ROOT / "cyclegan" / f"{module}.py" for module in reached)]
     used = {name.split(".")[0] for path in files for name in imports(path)}
-    used -= {*sys.stdlib_module_names, "cyclegan"}
+    used -= {*sys.stdlib_module_names, "cyclegan", "demo"}
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     listed = {re.split(r"[^\w.-]", line)[0] for line in lines if line and not line.startswith(("#", "-"))}
     assert listed == {DISTRIBUTIONS.get(name, name) for name in used}

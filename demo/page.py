@@ -1,0 +1,66 @@
+"""The whole page: head, tabs, foot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from cyclegan import images
+from cyclegan.inference import Translator
+from demo.draw import draw_tab
+from demo.parts import WEB, foot_line, message
+from demo.uploads import upload_tab
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+TEMPORARY_FILES_SECONDS = 3600
+
+
+def build_demo(translator: Translator | None, examples: Path = EXAMPLES, problem: str = "") -> gr.Blocks:
+    """The whole page; without a translator it says the `problem` at the top and under each input."""
+    with gr.Blocks(
+        title="Sketch ↔ Photo",
+        analytics_enabled=False,
+        delete_cache=(TEMPORARY_FILES_SECONDS, TEMPORARY_FILES_SECONDS),
+    ) as demo:
+        gr.HTML(
+            '<h1>Sketch ↔ Photo</h1><p class="lead">Draw something and watch it become a photo.</p>', elem_id="head"
+        )
+        if problem:
+            gr.HTML(message(problem), elem_id="problem")
+        foot = gr.HTML(foot_line(translator), render=False)
+        with gr.Tab("Draw"):
+            draw_tab(translator, problem, _files(examples / "sketches", "*.json"))
+        with gr.Tab("Sketch → Photo"):
+            upload_tab(translator, problem, "sketch_to_photo", _files(examples / "sketches", "*.png"), foot)
+        with gr.Tab("Photo → Sketch"):
+            upload_tab(translator, problem, "photo_to_sketch", _files(examples / "photos", "*.jpg"), foot)
+        foot.render()
+    return demo
+
+
+def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> None:
+    """Serves the page on `host`:`port`; nothing that it or the page does needs another host."""
+    theme = gr.themes.Default(
+        primary_hue="indigo",
+        neutral_hue="zinc",
+        font=("system-ui", "sans-serif"),
+        font_mono=("ui-monospace", "monospace"),
+    ).set(body_text_color_subdued="*neutral_500", body_text_color_subdued_dark="*neutral_400")
+    demo.launch(
+        server_name=host,
+        server_port=port,
+        theme=theme,
+        css_paths=WEB / "style.css",
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        max_file_size=images.MAX_FILE_BYTES,
+        **options,
+    )
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    return sorted(folder.glob(pattern))
