@@ -83,8 +83,8 @@ def model_card(
         hints="A stroke of colour in the sketch says what colour that part takes.\n" if config.colour_hints else "",
         samples=f"![Drawings and photos, and what the model makes of them]({samples})\n" if samples else "",
         data=_data(datasets, notes),
-        training=_training(config),
-        scores=_scores(scores) if scores else "None were measured for this card.",
+        training=training_table(config),
+        scores=score_tables(scores) if scores else "None were measured for this card.",
     )
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}")
 
@@ -96,7 +96,8 @@ def _data(datasets: Sequence[str], notes: str) -> str:
     return f"{on_hub}\n\n{said[1].strip()}" if said else on_hub
 
 
-def _training(config: WeightsConfig) -> str:
+def training_table(config: WeightsConfig) -> str:
+    """What `config.training` says, as a Markdown table; empty if it says nothing."""
     rows = [f"| {key} | {value} |" for key, value in _flat(config.training)]
     return "\n".join(["| setting | value |", "|---|---|", *rows, ""]) if rows else ""
 
@@ -109,8 +110,8 @@ def _flat(settings: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
             yield f"{path}{key}", value
 
 
-def _scores(scores: Scores) -> str:
-    """A table for each direction; floor: real pictures in the place of the model's; ceiling: its input unchanged."""
+def score_tables(scores: Scores) -> str:
+    """A Markdown table for each direction; floor: real pictures for the model's own; ceiling: its input unchanged."""
     text = [
         f"On {scores['photos']} photos that were kept back from training. Floor: real pictures in the place of made "
         "ones; ceiling: the input in the place of the result; best: the value to come near to."

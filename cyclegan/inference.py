@@ -42,6 +42,7 @@ class Translator:
             WeightsError: the weights give no finite picture.
         """
         self.config: WeightsConfig = weights.config
+        self.folder = weights.folder
         self._device = _pick_device(device)
         self._dtype = dtype or _fastest_dtype(self._device)
         if self._device.type == "cpu":  # a container's quota, not the host's processors: more threads only throttle

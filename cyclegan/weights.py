@@ -50,13 +50,16 @@ class Weights:
     networks: dict[str, StateDict]
     origin: str
     """Where they came from, for people; never a path beyond the folder's name."""
+    folder: Path | None = None
+    """Where their files are: model card, scores and pictures may lie beside them."""
 
 
 def read_weights(folder: Path, names: Iterable[str], origin: str) -> Weights:
     """Read and check the config and the networks of ``names``. Raises WeightsError."""
     config = read_config(folder / CONFIG)
     there = {path.name for path in folder.iterdir()}
-    return Weights(config, {name: _read_network(folder / file_of(name, there), name, config) for name in names}, origin)
+    networks = {name: _read_network(folder / file_of(name, there), name, config) for name in names}
+    return Weights(config, networks, origin, folder)
 
 
 def file_of(name: str, there: Container[str]) -> str:
