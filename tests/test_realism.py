@@ -1,0 +1,128 @@
+"""The critics' opinion: the right critic, over the right place, loaded late and once, or one clear sentence."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cyclegan import realism
+from cyclegan.images import to_tensor
+from cyclegan.models import Discriminator
+from cyclegan.realism import Critics, spread
+from cyclegan.weights import FILES, StateDict, Weights, WeightsError
+from tests.conftest import TINY, make_networks
+
+Make = Callable[..., Image.Image]
+
+
+@pytest.fixture
+def critics(states: dict[str, StateDict]) -> Critics:
+    return Critics(Weights(TINY, states, "tests/"))
+
+
+def test_each_critic_judges_its_own_kind(critics: Critics, make_photo: Make) -> None:
+    networks, photo = make_networks(), make_photo()
+    for of, name in realism.CRITICS.items():
+        network = networks[name].train()  # one picture in training mode: its own statistics
+        with torch.no_grad():
+            expected = network(to_tensor(photo)[None]).mean().item()
+        opinion = critics.opinion(photo, of)
+        assert opinion.score == pytest.approx(expected, abs=1e-6)
+        assert opinion.sentence.startswith(f"The critic takes {100 * expected:.0f} % of this {of} for real. ")
+    assert critics.opinion(photo, "photo").score != pytest.approx(critics.opinion(photo, "sketch").score, abs=1e-4)
+
+
+def test_the_statistics_of_training_do_not_matter(
+    critics: Critics, states: dict[str, StateDict], make_photo: Make
+) -> None:
+    moved = {key: tensor * 3 + 1 if "running" in key else tensor for key, tensor in states["D_X"].items()}
+    others = Critics(Weights(TINY, {**states, "D_X": moved}, "tests/"))
+    assert critics.opinion(make_photo(), "photo").score == others.opinion(make_photo(), "photo").score
+
+
+@pytest.mark.parametrize("size", [(64, 64), (200, 100), (33, 97), (512, 512), (1, 1), (500, 25)])
+def test_the_overlay_is_as_large_as_the_picture(critics: Critics, make_photo: Make, size: tuple[int, int]) -> None:
+    opinion = critics.opinion(make_photo(size), "photo")
+    assert (opinion.overlay.size, opinion.overlay.mode) == (size, "RGB")
+    assert 0 < opinion.score < 1
+
+
+@pytest.mark.parametrize(("widths", "side"), [((4, 4, 4), 256), ((4, 4, 4), 100), ((4,), 64)])
+def test_a_patch_lies_over_the_middle_of_its_receptive_field(widths: tuple[int, ...], side: int) -> None:
+    network = Discriminator(TINY.discriminator.model_copy(update={"widths": widths})).eval()
+    sheet = torch.zeros(1, 3, side, side, requires_grad=True)
+    patches = network.logits(sheet)
+    height, width = patches.shape[-2:]
+    row, column = height // 2 + 1, width // 3
+    patches[0, 0, row, column].backward()
+    assert sheet.grad is not None
+    y, x = np.nonzero(sheet.grad[0].abs().sum(0).numpy())
+    lone = np.zeros((height, width), np.float32)
+    lone[row, column] = 1
+    heat = spread(lone, 2 ** len(widths), (side, side), side)
+    weights = heat / heat.sum()
+    centre = (weights.sum(0) @ np.arange(side), weights.sum(1) @ np.arange(side))
+    assert centre == pytest.approx(((x.min() + x.max()) / 2, (y.min() + y.max()) / 2), abs=0.2)
+
+
+def test_the_heat_of_a_wide_picture_is_the_sheets_without_its_margin() -> None:
+    patches = np.random.default_rng(0).random((30, 30), np.float32)
+    whole, wide = spread(patches, 8, (256, 256), 256), spread(patches, 8, (256, 128), 256)
+    assert np.allclose(wide, whole[64:192], atol=1e-3)
+    assert whole.min() >= 0
+    assert whole.max() <= 1
+
+
+def test_real_is_yellow_and_generated_is_blue() -> None:
+    grey = Image.new("RGB", (8, 8), (128, 128, 128))
+    for value, yellow in ((0.0, False), (1.0, True)):
+        red, _, blue = realism._overlay(grey, np.full((8, 8), value, np.float32)).getpixel((4, 4))  # type: ignore[misc]
+        assert (red > blue + 40) if yellow else (blue > red + 40)
+
+
+def test_the_picture_shows_through(critics: Critics, make_drawing: Make) -> None:
+    drawing = make_drawing()
+    lines = np.asarray(drawing.convert("L")) < 128
+    overlay = np.asarray(critics.opinion(drawing, "sketch").overlay.convert("L"), dtype=int)
+    assert overlay[lines].mean() < overlay[~lines].mean() - 60
+
+
+def test_a_blank_sheet_has_an_opinion_too(critics: Critics) -> None:
+    assert 0 <= critics.opinion(Image.new("RGB", (64, 64), "white"), "photo").score <= 1
+
+
+def test_nothing_is_loaded_before_the_first_question_and_then_once(
+    weights_folder: Path, make_photo: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[object] = []
+    load = realism.load_weights
+    monkeypatch.setattr(realism, "load_weights", lambda *args, **kw: loads.append(args) or load(*args, **kw))
+    critics = Critics(weights_folder)
+    assert not loads
+    with ThreadPoolExecutor(4) as threads:
+        scores = set(threads.map(lambda _: critics.opinion(make_photo(), "photo").score, range(8)))
+    assert len(loads) == len(scores) == 1
+
+
+def test_without_discriminators_one_sentence(weights_folder: Path, make_photo: Make) -> None:
+    for name in ("D_X", "D_Y"):
+        (weights_folder / FILES[name]).unlink()
+    critics = Critics(weights_folder)
+    for of in realism.CRITICS:
+        with pytest.raises(WeightsError) as caught:
+            critics.opinion(make_photo(), of)
+        assert str(caught.value) == (
+            "The critics cannot be asked: discriminator_D_X.pth cannot be read: No such file or directory."
+        )
+
+
+def test_critics_larger_than_the_picture_are_refused(states: dict[str, StateDict], make_photo: Make) -> None:
+    config = TINY.model_copy(
+        update={"image_size": 32, "discriminator": TINY.discriminator.model_copy(update={"widths": (4, 4, 4, 4)})}
+    )
+    with pytest.raises(WeightsError, match="patches are larger than the picture"):
+        Critics(Weights(config, states, "tests/")).opinion(make_photo(), "photo")
