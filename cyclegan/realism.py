@@ -74,7 +74,7 @@ class Critics:
 
 
 def spread(patches: NDArray, stride: int, size: tuple[int, int], sheet: int) -> NDArray:
-    """h×w patches of a picture of ``size`` (width, height) fitted on a square ``sheet`` → height×width float32 in [0, 1],
+    """h×w patches of a picture of ``size`` (width, height) fitted on a ``sheet`` → height×width float32 in [0, 1],
     smooth, each value over the middle of its patch.
 
     The strided layers halve exactly; the two last, kernels of 4 with padding 1, move the middle by half a cell each:

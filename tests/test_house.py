@@ -14,7 +14,18 @@ MAX_LINES = 300
 # Imports run downwards. Modules of the package that are not named here are the core: above the base, below both arms.
 BASE = {"config", "images"}
 TRAINING = {"checkpoint", "tracking", "training"}
-TRANSLATING = {"hub", "inference", "evaluation", "card", "publishing", "realism", "variations", "timelapse", "__main__", "__init__"}
+TRANSLATING = {
+    "hub",
+    "inference",
+    "evaluation",
+    "card",
+    "publishing",
+    "realism",
+    "variations",
+    "timelapse",
+    "__main__",
+    "__init__",
+}
 OPTIONAL = {"features"}  # asks for packages of train/requirements.txt, when used, and says so where they are missing
 ONLY_IN = {
     "gradio": {"demo/"},
