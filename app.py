@@ -15,7 +15,6 @@ import socket
 from cyclegan.hub import DEFAULT_FOLDER
 from cyclegan.inference import Translator
 from cyclegan.weights import WeightsError
-from demo.page import build_demo, launch
 
 log = logging.getLogger("app")
 
@@ -35,6 +34,15 @@ def free_port(host: str, port: int) -> int:
     raise SystemExit(f"No free port from {port} on {host}; choose others with --port and --host.")
 
 
+def port_number(text: str) -> int:
+    """For argparse: a TCP port."""
+    if text.isascii() and text.isdigit() and 0 < int(text) < 65536:
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f"“{text}” is not a port; give --port or GRADIO_SERVER_PORT a number from 1 to 65535."
+    )
+
+
 def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio pings itself as it starts
@@ -42,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Draw a sketch and see the photo, in the browser.")
     parser.add_argument("--host", default=environment("GRADIO_SERVER_NAME", "127.0.0.1"), help="default: %(default)s")
     usual = environment("GRADIO_SERVER_PORT", "7860" if "SPACE_ID" in os.environ else "5000")
-    parser.add_argument("--port", type=int, default=usual, help="default: %(default)s")
+    parser.add_argument("--port", type=port_number, default=usual, help="default: %(default)s")
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument("--share", action="store_true", help="also ask Gradio for a public link")
     parser.add_argument("--weights", default=DEFAULT_FOLDER, help="a folder, or owner/name on the Hugging Face Hub")
@@ -51,6 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
     user, colon, password = (options.auth or "").partition(":")
     if options.auth and not (user and colon and password):
         parser.error("--auth takes USER:PASSWORD")
+    os.environ.pop("GRADIO_SERVER_PORT", None)  # Gradio reads it as it is imported, and fails if it is not a number
+    from demo.page import build_demo, launch
 
     translator, problem = None, ""
     try:

@@ -233,6 +233,22 @@ def test_taken_port_gives_the_next() -> None:
         assert app.free_port("127.0.0.1", port) > port
 
 
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "５０００", ""])
+def test_what_is_no_port_is_said_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], port: str
+) -> None:
+    monkeypatch.setenv("GRADIO_SERVER_PORT", port)
+    with pytest.raises(SystemExit):
+        app.main([])
+    said = capsys.readouterr().err
+    assert f"“{port}” is not a port; give --port or GRADIO_SERVER_PORT a number from 1 to 65535." in said
+
+
+def test_the_port_of_the_command_line_wins_over_nonsense_around_it(weights_folder: Path) -> None:
+    with running_app(str(weights_folder), GRADIO_SERVER_PORT="abc") as (url, _):
+        assert "Sketch ↔ Photo" in urllib.request.urlopen(url).read().decode()
+
+
 def test_auth_needs_user_and_password(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         app.main(["--auth", "nobody"])
