@@ -1,4 +1,4 @@
-"""The Draw tab: a canvas (web/canvas.*) whose photo follows the pen."""
+"""The Draw tab: a canvas (web/canvas.*, web/photo.js) whose photo follows the pen."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from cyclegan.images import ImageError
 from cyclegan.inference import Translator
 from demo.parts import WEB, milliseconds_since
 
+SCRIPTS = ("canvas.js", "photo.js")  # read as one: the drawing, and the photo that follows it
 CANVAS_SIDE = 512  # pixels, as in web/canvas.html
 MAX_FRAME_CHARACTERS = 2_000_000  # of a frame's data URL; a sheet full of scribble has 400,000
 MAX_FRAMES_WAITING = 16  # from all visitors together; each page sends its next frame after the answer to its last
@@ -48,7 +49,7 @@ def draw_tab(translator: Translator | None, problem: str, drawings: list[Path]) 
     examples = [{"name": path.stem, "strokes": json.loads(path.read_text())} for path in drawings]
     gr.HTML(
         html_template=(WEB / "canvas.html").read_text(encoding="utf-8"),
-        js_on_load=(WEB / "canvas.js").read_text(encoding="utf-8"),
+        js_on_load="".join((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS),
         server_functions=[redraw],
         examples=examples,
         colours=[{"name": name, "value": value} for name, value in COLOURS.items()] if hints else [],

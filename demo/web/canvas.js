@@ -1,17 +1,18 @@
-// The drawing canvas. Gradio runs this file as the body of a function when the component is mounted, with
+// The drawing. Gradio runs this file and photo.js, joined, as the body of one function when the component is mounted:
 //   element: the component's root, already holding canvas.html
-//   props:   what app.py passed: examples (name, strokes) and colours
-//   server:  redraw(frame) -> Promise of the answer, undefined if the server could not be reached
+//   props:   what draw.py passed: examples (name, strokes) and colours
+//   server:  draw.py's functions, each a Promise of its answer, undefined if the server could not be reached
 //
 // A drawing is a list of steps (what undo takes back), a step is a list of strokes, a stroke is
-//   { colour, width, points: [[x, y, pressure = 1], ...] } in pixels of the 512 × 512 sheet, or { clear: true }.
+//   { colour, width, points: [[x, y, pressure = 1], ...] } in pixels of the 512 × 512 sheet,
+//   { clear: true }, or { image: data URL of a picture as large as the sheet }.
 
 const SIDE = 512;
 const BLACK = "#000000";
-const WHITE = "#ffffff";
+const WHITE = "#ffffff"; // the eraser's
 const ERASER_WIDTH = 6; // times the pen's
-const FRAME_GAP = 30; // ms between an answer and the next frame: room for the pen itself
-const RETRY_GAP = 1000; // ms
+const BRUSH_WIDTH = 3.5; // times the pen's: thin lines of colour tell the model little
+const COLOURFUL = 28; // difference between channels, of 255: what has less is a black or grey line
 const STORE = "sketch-photo-drawing";
 
 const find = (selector) => element.querySelector(selector);
@@ -27,66 +28,153 @@ let tool = "pen";
 let colour = BLACK;
 
 // --- ink ------------------------------------------------------------------------------------------------------------
+// A sheet has two layers: black lines lie over the colours, as in the drawings of the training, whatever came first.
 
+const newLayer = () =>
+  Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE }).getContext("2d", { willReadFrequently: true });
+const newSheet = () => ({ lines: newLayer(), colours: newLayer() });
+const sheet = newSheet(); // what the canvas shows
+const scratch = newSheet();
+const pictures = new Map(); // the sheets of pictures, by their data URLs
+
+const layersOf = ({ lines, colours }, one) => (one === WHITE ? [lines, colours] : [one === BLACK ? lines : colours]);
 const midpoint = (a, b) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
 
 /** Draws the part of a stroke that its point number i completes: a curve from midpoint to midpoint. */
-function inkPoint(paper, { points, width, colour }, i) {
+function inkPoint(onto, { points, width, colour }, i) {
   const [before, here] = [points[Math.max(i - 1, 0)], points[i]];
-  paper.strokeStyle = colour;
-  paper.lineCap = paper.lineJoin = "round";
-  paper.lineWidth = width * (here[2] ?? 1);
-  paper.beginPath();
-  paper.moveTo(...(i > 1 ? midpoint(points[i - 2], before) : before.slice(0, 2)));
-  paper.quadraticCurveTo(before[0], before[1], ...midpoint(before, here));
-  paper.stroke();
+  for (const paper of layersOf(onto, colour)) {
+    paper.globalCompositeOperation = colour === WHITE ? "destination-out" : "source-over";
+    paper.strokeStyle = colour;
+    paper.lineCap = paper.lineJoin = "round";
+    paper.lineWidth = width * (here[2] ?? 1);
+    paper.beginPath();
+    paper.moveTo(...(i > 1 ? midpoint(points[i - 2], before) : before.slice(0, 2)));
+    paper.quadraticCurveTo(before[0], before[1], ...midpoint(before, here));
+    paper.stroke();
+  }
 }
 
 /** Draws the last half segment, which inkPoint leaves to the next point; a single point becomes a dot. */
-function inkEnd(paper, { points }) {
+function inkEnd(onto, { points, colour }) {
   const last = points.at(-1);
-  paper.beginPath();
-  paper.moveTo(...(points.length > 1 ? midpoint(points.at(-2), last) : last.slice(0, 2)));
-  paper.lineTo(last[0] + 0.01, last[1]); // a line of no length at all would not be drawn
-  paper.stroke();
+  for (const paper of layersOf(onto, colour)) {
+    paper.beginPath();
+    paper.moveTo(...(points.length > 1 ? midpoint(points.at(-2), last) : last.slice(0, 2)));
+    paper.lineTo(last[0] + 0.01, last[1]); // a line of no length at all would not be drawn
+    paper.stroke();
+  }
 }
 
-function ink(paper, drawing) {
-  paper.fillStyle = WHITE;
-  for (const one of drawing) {
-    if (one.clear) {
-      paper.fillRect(0, 0, SIDE, SIDE);
+function ink(onto, drawing) {
+  for (const layer of [onto.lines, onto.colours]) layer.clearRect(0, 0, SIDE, SIDE);
+  for (const one of sinceClear(drawing)) {
+    if (one.image) {
+      for (const name of ["lines", "colours"]) {
+        onto[name].globalCompositeOperation = "source-over";
+        onto[name].drawImage(pictures.get(one.image)[name].canvas, 0, 0);
+      }
     } else {
-      one.points.forEach((_, i) => inkPoint(paper, one, i));
-      inkEnd(paper, one);
+      one.points.forEach((_, i) => inkPoint(onto, one, i));
+      inkEnd(onto, one);
     }
   }
 }
 
+/** Lays the sheet's layers on white paper. */
+function flatten({ lines, colours }, paper) {
+  const { width, height } = paper.canvas;
+  paper.fillStyle = WHITE;
+  paper.fillRect(0, 0, width, height);
+  for (const layer of [colours, lines]) paper.drawImage(layer.canvas, 0, 0, width, height);
+}
+
+const sinceClear = (drawing) => drawing.slice(drawing.findLastIndex((one) => one.clear) + 1);
+
+// --- pictures on the sheet ------------------------------------------------------------------------------------------
+
+/** The picture at an address, fitted on a white sheet, as a stroke; throws if there is none. */
+async function pictureStroke(url) {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  const scale = SIDE / Math.max(image.naturalWidth, image.naturalHeight);
+  const [width, height] = [image.naturalWidth * scale, image.naturalHeight * scale];
+  const paper = newLayer();
+  paper.fillStyle = WHITE;
+  paper.fillRect(0, 0, SIDE, SIDE);
+  paper.drawImage(image, (SIDE - width) / 2, (SIDE - height) / 2, width, height);
+  const stroke = { image: paper.canvas.toDataURL("image/png") };
+  pictures.set(stroke.image, layersOfPicture(paper));
+  return stroke;
+}
+
+/** Grey pixels are lines, black ink of some thickness; all others are colours, so that new colours can replace them. */
+function layersOfPicture(paper) {
+  const layers = newSheet();
+  const [lines, colours] = [paper.getImageData(0, 0, SIDE, SIDE), paper.getImageData(0, 0, SIDE, SIDE)];
+  for (let i = 0; i < lines.data.length; i += 4) {
+    const [red, green, blue] = lines.data.subarray(i, i + 3);
+    const lightest = Math.max(red, green, blue);
+    const coloured = lightest - Math.min(red, green, blue) >= COLOURFUL;
+    lines.data.set([0, 0, 0, coloured ? 0 : 255 - lightest], i);
+    colours.data[i + 3] = coloured ? 255 : 0;
+  }
+  layers.lines.putImageData(lines, 0, 0);
+  layers.colours.putImageData(colours, 0, 0);
+  return layers;
+}
+
+async function startFrom(url) {
+  try {
+    addStep([{ clear: true }, await pictureStroke(url)]);
+  } catch {
+    showMessage("That picture could not be put on the sheet.");
+  }
+}
+
+/** The Photo → Sketch tab gives a sketch to go on with: new CustomEvent("edit-lines", { detail: { image: its URL } }). */
+function onEditLines(event) {
+  if (!element.isConnected) return document.removeEventListener("edit-lines", onEditLines);
+  startFrom(event.detail.image);
+}
+document.addEventListener("edit-lines", onEditLines);
+
+// --- steps ----------------------------------------------------------------------------------------------------------
+
 function isEmpty() {
-  const strokes = steps.flat();
-  const latest = strokes.slice(strokes.findLastIndex((one) => one.clear) + 1);
-  return !stroke && latest.every((one) => one.colour === WHITE);
+  return !stroke && sinceClear(steps.flat()).every((one) => one.colour === WHITE);
 }
 
 function changed() {
-  ink(context, [{ clear: true }, ...steps.flat()]);
+  ink(sheet, steps.flat());
+  flatten(sheet, context);
   save();
   request();
 }
 
+function addStep(step) {
+  steps.push(step);
+  undone = [];
+  changed();
+}
+
+/** Keeps the drawing for a reload: with all its steps or, where pictures are too many for that, as it is. */
 function save() {
-  try {
-    sessionStorage.setItem(STORE, JSON.stringify(steps));
-  } catch {
-    // Storage is full or forbidden: the drawing lives on the page alone.
+  for (const kept of [steps, [sinceClear(steps.flat())]]) {
+    try {
+      return sessionStorage.setItem(STORE, JSON.stringify(kept));
+    } catch {
+      // Storage is full or forbidden. In the end the drawing lives on the page alone.
+    }
   }
 }
 
-function restore() {
+async function restore() {
   try {
     const stored = JSON.parse(sessionStorage.getItem(STORE)) ?? [];
-    ink(context, [{ clear: true }, ...stored.flat()]); // throws if it is not a drawing
+    for (const { image } of stored.flat()) if (image) await pictureStroke(image);
+    ink(scratch, stored.flat()); // throws if it is not a drawing
     return stored;
   } catch {
     return [];
@@ -105,17 +193,22 @@ function pointOf(event) {
   return event.pointerType === "pen" ? [...point, round(0.4 + 1.2 * event.pressure)] : point;
 }
 
+/** Width of the next stroke on the sheet. */
+function strokeWidth() {
+  const factor = tool === "eraser" ? ERASER_WIDTH : colour === BLACK ? 1 : BRUSH_WIDTH;
+  return widthSlider.value * factor;
+}
+
 canvas.addEventListener("pointerdown", (event) => {
   if (stroke || event.button !== 0) return;
   event.preventDefault(); // no text selection; the focus is set by hand for the keyboard shortcuts
   canvas.focus({ preventScroll: true });
   canvas.setPointerCapture(event.pointerId);
-  const width = Number(widthSlider.value);
-  stroke = tool === "pen" ? { colour, width } : { colour: WHITE, width: width * ERASER_WIDTH };
+  stroke = { colour: tool === "pen" ? colour : WHITE, width: strokeWidth(), points: [pointOf(event)] };
   stroke.pointer = event.pointerId;
-  stroke.points = [pointOf(event)];
-  inkPoint(context, stroke, 0);
-  inkEnd(context, stroke);
+  inkPoint(sheet, stroke, 0);
+  inkEnd(sheet, stroke);
+  flatten(sheet, context);
   request();
 });
 
@@ -126,15 +219,15 @@ canvas.addEventListener("pointermove", (event) => {
     const [point, last] = [pointOf(one), stroke.points.at(-1)];
     if (Math.hypot(point[0] - last[0], point[1] - last[1]) < 1) continue;
     stroke.points.push(point);
-    inkPoint(context, stroke, stroke.points.length - 1);
+    inkPoint(sheet, stroke, stroke.points.length - 1);
   }
+  flatten(sheet, context);
   request();
 });
 
 function penUp(event) {
   if (stroke?.pointer !== event.pointerId) return;
   const { pointer, ...finished } = stroke;
-  inkEnd(context, stroke);
   stroke = null;
   addStep([finished]);
 }
@@ -143,12 +236,6 @@ canvas.addEventListener("pointercancel", penUp);
 
 // --- tools ----------------------------------------------------------------------------------------------------------
 
-function addStep(step) {
-  steps.push(step);
-  undone = [];
-  changed();
-}
-
 const actions = {
   undo: () => steps.length && (undone.push(steps.pop()), changed()),
   redo: () => undone.length && (steps.push(undone.pop()), changed()),
@@ -156,35 +243,37 @@ const actions = {
 };
 findAll("[data-action]").forEach((button) => button.addEventListener("click", actions[button.dataset.action]));
 
+const press = (button, on) => button.setAttribute("aria-pressed", on);
+
 function choose(newTool, newColour) {
   [tool, colour] = [newTool, newColour];
-  const press = (button, on) => button.setAttribute("aria-pressed", on);
-  findAll("[data-tool]").forEach((button) => press(button, button.dataset.tool === tool));
-  findAll("[data-colour]").forEach((b) => press(b, tool === "pen" && b.dataset.colour === colour));
+  press(find('[data-tool="pen"]'), tool === "pen" && colour === BLACK);
+  press(find('[data-tool="eraser"]'), tool === "eraser");
+  findAll("[data-colour]").forEach((button) => press(button, tool === "pen" && button.dataset.colour === colour));
   showPen();
 }
 
 /** The dot beside the slider and the cursor are as wide as the line will be. */
 function showPen() {
   const scale = canvas.getBoundingClientRect().width / SIDE || 1;
-  const width = widthSlider.value * scale * (tool === "pen" ? 1 : ERASER_WIDTH);
-  const radius = Math.max(width / 2, 2);
+  const bold = strokeWidth() > widthSlider.value;
+  const radius = Math.max((strokeWidth() * scale) / 2, 2);
   const side = Math.ceil(2 * radius + 4);
-  const circle = `<circle cx="${side / 2}" cy="${side / 2}" r="${radius}" fill="white" stroke="black"/>`;
+  const fill = tool === "pen" ? colour : WHITE;
+  const circle = `<circle cx="${side / 2}" cy="${side / 2}" r="${radius}" fill="${fill}" fill-opacity="0.6" stroke="black"/>`;
   const image = `<svg xmlns="http://www.w3.org/2000/svg" width="${side}" height="${side}">${circle}</svg>`;
-  canvas.style.cursor =
-    tool === "pen" ? "crosshair" : `url("data:image/svg+xml,${encodeURIComponent(image)}") ${side / 2} ${side / 2}, cell`;
-  find(".dot").style.width = `${Math.max(widthSlider.value * 1.5, 2)}px`;
-  find(".dot").style.background = colour === BLACK ? "currentColor" : colour;
+  canvas.style.cursor = bold ? `url("data:image/svg+xml,${encodeURIComponent(image)}") ${side / 2} ${side / 2}, cell` : "crosshair";
+  find(".dot").style.width = `${Math.max((strokeWidth() * scale) / (tool === "pen" ? 1 : 2), 2)}px`;
+  find(".dot").style.background = tool === "eraser" ? "none" : colour === BLACK ? "currentColor" : colour;
 }
 
-findAll("[data-tool]").forEach((button) => button.addEventListener("click", () => choose(button.dataset.tool, colour)));
+findAll("[data-tool]").forEach((button) => button.addEventListener("click", () => choose(button.dataset.tool, BLACK)));
 findAll("[data-colour]").forEach((button) => button.addEventListener("click", () => choose("pen", button.dataset.colour)));
 widthSlider.addEventListener("input", showPen);
 
 function onKey(event) {
   if (!element.isConnected) return document.removeEventListener("keydown", onKey);
-  const typing = event.target.matches?.("input:not([type=range]), textarea");
+  const typing = event.target.matches?.("input:not([type=range], [type=checkbox]), textarea");
   if (typing || !canvas.offsetParent || !(event.ctrlKey || event.metaKey)) return;
   const key = event.key.toLowerCase();
   const action = key === "y" || (key === "z" && event.shiftKey) ? "redo" : key === "z" ? "undo" : null;
@@ -197,73 +286,7 @@ document.addEventListener("keydown", onKey);
 findAll("[data-example]").forEach((button) => {
   const { strokes } = props.examples.find((one) => one.name === button.dataset.example);
   const drawing = strokes.map((one) => ({ colour: BLACK, ...one }));
-  const thumbnail = button.querySelector("canvas");
-  const paper = thumbnail.getContext("2d");
-  paper.scale(thumbnail.width / SIDE, thumbnail.height / SIDE);
-  ink(paper, [{ clear: true }, ...drawing.map((one) => ({ ...one, width: 10 }))]);
+  ink(scratch, drawing.map((one) => ({ ...one, width: 10 })));
+  flatten(scratch, button.querySelector("canvas").getContext("2d"));
   button.addEventListener("click", () => addStep([{ clear: true }, ...drawing]));
 });
-
-// --- the photo follows ----------------------------------------------------------------------------------------------
-// At most one frame is on its way; what is drawn meanwhile goes out as one newer frame when the answer is there. So
-// frames never queue up, and an answer is shown only if nothing newer was shown or cleared before it came.
-
-let version = 0; // of the drawing
-let sent = 0; // version of the latest frame on its way or answered
-let shown = 0; // version of the picture on the page
-let waiting = false;
-
-function request() {
-  version += 1;
-  find(".paper").classList.toggle("empty", isEmpty());
-  find('[data-action="undo"]').disabled = !steps.length;
-  find('[data-action="redo"]').disabled = !undone.length;
-  if (isEmpty()) {
-    sent = shown = version;
-    showResult(".photo", null);
-    showResult(".returned", null);
-    showMessage("");
-  }
-  next();
-}
-
-async function next() {
-  if (waiting || sent === version || !element.isConnected) return;
-  waiting = true;
-  const [mine, final] = [version, !stroke];
-  sent = mine;
-  const answer = await server.redraw({ image: canvas.toDataURL("image/png"), final });
-  let gap = FRAME_GAP;
-  if (!answer || answer.busy) {
-    showMessage(answer ? "Many people are drawing. One moment…" : "The server does not answer. Trying again…");
-    if (mine > shown) sent = shown; // the frame is still wanted
-    gap = RETRY_GAP;
-  } else if (mine > shown) {
-    shown = mine;
-    show(answer);
-  }
-  setTimeout(() => ((waiting = false), next()), gap);
-}
-
-function show({ error, photo, returned, took }) {
-  showMessage(error ?? "");
-  showResult(".photo", photo);
-  if (returned !== undefined || !photo) showResult(".returned", returned);
-  const foot = document.querySelector("#took");
-  if (foot && took) foot.textContent = `Last picture: ${took} ms`;
-}
-
-function showResult(which, url) {
-  const [image, link] = [find(`${which} img`), find(`${which} .save`)];
-  image.hidden = link.hidden = !url;
-  if (url) image.src = link.href = url;
-}
-
-function showMessage(text) {
-  const message = find(".message");
-  if (message.textContent !== text) message.textContent = text;
-}
-
-steps = restore();
-choose("pen", BLACK);
-changed();
