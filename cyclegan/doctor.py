@@ -1,0 +1,276 @@
+"""Sketch doctor: whatever was drawn or photographed → the drawing that the model knows, and its photo put back.
+
+The model learned clean drawings that fill their sheet: black lines about 2 px wide at 256 px on white, coloured strokes
+where a colour is asked for. What is like that stays as it is, to the pixel.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cyclegan.images import WHITE, Box, fit_square, resize, square_box
+from cyclegan.inking import CANONICAL, REFERENCE
+
+Picture = NDArray  # H×W×3 uint8, RGB
+Layer = NDArray  # H×W uint8
+
+KNOWN_PENS = (1.2, 3.2)  # px at 256: lines of this width are left alone
+ENCLOSING = 4  # lines so many times as long as their box are a drawing; a lone stroke or a circle is shorter
+FILLING = 0.6  # share of the canvas that the ink's box spans: the smallest objects of the training
+ZOOMS = ((0.37, 0.5), (FILLING, 0.75))  # ink up to this share of the canvas → the share of the canvas that is shown
+GRID = 8  # the middle of the shown part lies at multiples of 1/8 of the canvas
+
+WHITENESS = 248  # of digital paper; a camera's is darker or uneven
+COLOURFUL = 28  # difference between channels, of 255: what has less is a black, grey or white stroke
+INK = 96  # darkness, of 255, from which on something is ink: less than the palest pencil in training
+FAINTEST = 24  # darkness below which nothing is a line
+PALEST = 112  # darkness: paler lines are drawn in black
+DARK = 112  # lightness, of 255
+SHADED = 0.3  # share of softly shaded pixels: even blurred drawings have less, nearly all photos more
+SPECK = 24  # pixels on a sheet of 512: smaller spots on paper are dirt
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """What became of a drawing."""
+
+    sheet: Image.Image
+    """RGB, size × size: what the model is shown."""
+    remark: str
+    """One line for the person who drew, when much was done; else empty."""
+    region: Box
+    """The part of the drawing, in its own pixels, that fills the sheet."""
+    size: tuple[int, int]
+    """Width and height of the drawing."""
+
+    def put_back(self, photo: Image.Image) -> Image.Image:
+        """RGB photo of the sheet (its size) → RGB of the drawing's size: the object where it was drawn."""
+        left, top, right, bottom = self.region
+        part = (right - left, bottom - top)
+        photo = resize(photo.crop(square_box(*part, photo.width)), part)
+        if part == self.size:
+            return photo
+        picture = Image.new("RGB", self.size, WHITE)
+        picture.paste(photo, (left, top))
+        return picture
+
+
+def treat(drawing: Image.Image, size: int) -> Treatment:
+    """Any upright RGB picture of a drawing → what the model knows, on a sheet of ``size`` × ``size`` pixels."""
+    whole = (0, 0, *drawing.size)
+    pixels = _reduced(drawing, 2 * size)
+    inverted = _is_dark(pixels)
+    if inverted:
+        pixels = _inverted(pixels)
+    lightest, darkest = _extremes(pixels)
+    clean = _is_clean(lightest, darkest)
+    if not clean:
+        pixels = _without_paper(pixels)
+        lightest, darkest = _extremes(pixels)
+    if _is_photo(darkest, clean):
+        return Treatment(fit_square(drawing, size), "This looks like a photo, not a drawing.", whole, drawing.size)
+    coloured = cv2.threshold(cv2.subtract(lightest, darkest), COLOURFUL, 255, cv2.THRESH_BINARY)[1]
+    mask, strength = _ink(cv2.subtract(255 - lightest, coloured), clean)
+    if not clean and np.count_nonzero(darkest < 255 - INK) > 3 * np.count_nonzero(mask):  # all in a coloured pen
+        coloured = np.zeros_like(coloured)
+        mask, strength = _ink(255 - darkest, clean)
+    pen = _pen_width(cv2.distanceTransform(mask, cv2.DIST_L2, 5))
+    region = _region(mask, coloured, pen, drawing.size)
+    zoom = max(drawing.size) / max(region[2] - region[0], region[3] - region[1])
+    width = pen * zoom * REFERENCE / (2 * size)
+    known = not pen or (KNOWN_PENS[0] <= width <= KNOWN_PENS[1] and strength >= PALEST)
+    if clean and known and not inverted:
+        sheet = fit_square(drawing if region == whole else drawing.crop(region), size)
+    else:
+        hints = cv2.bitwise_or(pixels, cv2.cvtColor(255 - coloured, cv2.COLOR_GRAY2RGB))
+        sheet = _redrawn(mask, hints, region, drawing.size, size)
+    return Treatment(sheet, _remark(clean, inverted, region != whole, width), region, drawing.size)
+
+
+def _remark(clean: bool, inverted: bool, framed: bool, width: float) -> str:
+    if not clean:
+        return "The paper was wiped away and your lines were drawn in black."
+    if inverted:
+        return "Light lines on dark were turned into black lines on white."
+    if framed:
+        return "Your drawing was small, so it was enlarged for the model."
+    if width > 2 * KNOWN_PENS[1]:
+        return "Your pen was very thick, so the lines were drawn thinner for the model."
+    return ""
+
+
+# --- paper ----------------------------------------------------------------------------------------------------------
+
+
+def _reduced(drawing: Image.Image, side: int) -> Picture:
+    """The drawing with a longer side of `side` pixels."""
+    factor = max(drawing.size) // (2 * side)
+    if factor > 1:
+        drawing = drawing.reduce(factor)
+    scale = side / max(drawing.size)
+    to = (max(round(drawing.width * scale), 1), max(round(drawing.height * scale), 1))
+    pixels = np.asarray(drawing)
+    if to == drawing.size:
+        return pixels
+    return np.asarray(cv2.resize(pixels, to, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
+
+
+def _is_dark(pixels: Picture) -> bool:
+    """Whether the ground is dark: most of the border, and most of the picture."""
+    grey = cv2.cvtColor(pixels[::8, ::8], cv2.COLOR_RGB2GRAY)
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    return bool(np.median(border) < DARK and np.median(grey) < DARK)
+
+
+def _inverted(pixels: Picture) -> Picture:
+    """Light and dark changed round, hue and saturation kept (those of HSL)."""
+    lightest, darkest = _extremes(pixels)
+    shift = 255 - lightest.astype(np.int16) - darkest
+    return (pixels + shift[..., None]).astype(np.uint8)
+
+
+def _extremes(pixels: Picture) -> tuple[Layer, Layer]:
+    """The largest and the smallest channel of each pixel."""
+    red, green, blue = cv2.split(pixels)
+    return cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
+
+
+def _is_clean(lightest: Layer, darkest: Layer) -> bool:
+    """Whether the paper is digital white: nearly all that is pale and grey is white."""
+    lightest, darkest = lightest[::2, ::2], darkest[::2, ::2]
+    pale = (darkest >= 160) & (lightest - darkest < COLOURFUL)
+    count = np.count_nonzero(pale)
+    return count == 0 or np.count_nonzero(pale & (darkest >= WHITENESS)) > 0.9 * count
+
+
+def _is_photo(darkest: Layer, clean: bool) -> bool:
+    """Whether there is a thing rather than lines: on white, softly shaded; on other grounds, a large one."""
+    if not clean:
+        return np.count_nonzero(darkest < 255 - INK) > 0.3 * darkest.size
+    thing = darkest < 225
+    if np.count_nonzero(thing) < 0.06 * thing.size:  # a thin thing, and most drawings
+        return False
+    slope = cv2.morphologyEx(darkest, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))[thing]
+    return np.count_nonzero((slope >= 3) & (slope <= 25)) > SHADED * len(slope)
+
+
+def _without_paper(pixels: Picture) -> Picture:
+    """Each channel divided by the paper's around it, so that light, shade and the paper's tint go; grain too."""
+    height, width = pixels.shape[:2]
+    small = cv2.resize(pixels, (max(width // 4, 1), max(height // 4, 1)), interpolation=cv2.INTER_AREA)
+    small = cv2.medianBlur(small, 3)  # grain would make the closing too light
+    reach = max(small.shape[:2]) // 10 | 1
+    paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    paper = cv2.resize(cv2.medianBlur(paper, 5), (width, height), interpolation=cv2.INTER_LINEAR)
+    even = cv2.GaussianBlur(pixels, (0, 0), 0.8)
+    return np.asarray(cv2.divide(even, cv2.max(paper, 1), scale=255))
+
+
+# --- lines ---------------------------------------------------------------------------------------------------------
+
+
+def _ink(lines: Layer, clean: bool) -> tuple[Layer, int]:
+    """1 where the pen went, and how dark it mostly is there.
+
+    On paper a line is what stands out from the grain, and is somewhere about as dark as most lines are.
+    """
+    counts = np.bincount(lines[::2, ::2].ravel(), minlength=256)
+    floor = FAINTEST
+    if not clean:
+        half = counts.sum() / 2
+        middle = int(np.searchsorted(counts.cumsum(), half))
+        spread = int(np.searchsorted(np.bincount(abs(np.arange(256) - middle), counts).cumsum(), half))
+        floor = min(max(floor, middle + 7 * spread), 200)
+    dark = counts[floor:].cumsum()
+    strength = floor + int(np.searchsorted(dark, 0.7 * dark[-1]))
+    low = max(0.4 * strength, floor) if not clean else min(0.4 * strength, INK)
+    mask = (lines > low).astype(np.uint8)
+    if clean or not mask.any():
+        return mask, strength
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    kept = np.zeros(len(stats), np.uint8)
+    kept[np.unique(labels[lines > max(0.7 * strength, floor)])] = 1
+    kept[stats[:, cv2.CC_STAT_AREA] < SPECK] = 0
+    kept[0] = 0
+    return kept[labels], strength
+
+
+def _pen_width(depth: NDArray) -> float:
+    """The lines' median width in pixels, from the distances to their edges along their middle; 0 without lines."""
+    middle = depth[(depth >= cv2.dilate(depth, np.ones((3, 3)))) & (depth > 0)]
+    return 2 * float(np.median(middle)) - 0.5 if len(middle) else 0.0
+
+
+def _region(mask: Layer, coloured: Layer, pen: float, size: tuple[int, int]) -> Box:
+    """The part of the drawing to show: all of it, or half or three quarters where a small drawing is.
+
+    While somebody draws this must not jump. So a drawing is enlarged only when its lines are long enough to be one,
+    in two steps, and the part moves by eighths of the canvas: a few changes while a small drawing grows, hardly any
+    while a large one does.
+    """
+    whole = (0, 0, *size)
+    left, top, width, height = cv2.boundingRect(mask | coloured)
+    extent = max(width, height)
+    if not pen or np.count_nonzero(mask) < ENCLOSING * pen * extent:
+        return whole
+    side = max(mask.shape)
+    share = next((share for limit, share in ZOOMS if extent < limit * side), 1.0)
+    if share == 1:
+        return whole
+    longer = max(size)
+    bounds = []
+    for start, length, limit in ((left, width, size[0]), (top, height, size[1])):
+        part = min(round(share * longer), limit)
+        middle = round((start + length / 2) / side * GRID) / GRID * longer
+        begin = min(max(round(middle - part / 2), 0), limit - part)
+        bounds.append((begin, begin + part))
+    (left, right), (top, bottom) = bounds
+    return left, top, right, bottom
+
+
+# --- redrawing ------------------------------------------------------------------------------------------------------
+
+
+def _redrawn(mask: Layer, hints: Picture, region: Box, drawn: tuple[int, int], size: int) -> Image.Image:
+    """The `region` of a drawing (of the size `drawn`) on a sheet, with all its lines in the model's pen."""
+    box = square_box(region[2] - region[0], region[3] - region[1], size)
+    to = (box[2] - box[0], box[3] - box[1])
+    scale = max(mask.shape) / max(drawn)
+    left, top, right, bottom = (round(edge * scale) for edge in region)
+    hints = cv2.resize(hints[top:bottom, left:right], to, interpolation=cv2.INTER_AREA)
+    mask = mask[top:bottom, left:right] * np.uint8(255)
+    twice = cv2.resize(mask, (2 * to[0], 2 * to[1]), interpolation=cv2.INTER_LINEAR)
+    mask = (twice > 127).astype(np.uint8)
+    coverage = cv2.resize(_in_pen(mask, 2 * CANONICAL.width * size / REFERENCE), to, interpolation=cv2.INTER_AREA)
+    sheet = np.full((size, size, 3), 255, np.uint8)
+    black = cv2.cvtColor(np.rint(255 - 255 * coverage).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+    sheet[box[1] : box[3], box[0] : box[2]] = cv2.min(hints, black)
+    return Image.fromarray(sheet)
+
+
+def _in_pen(mask: Layer, target: float, pens: int = 3) -> NDArray:
+    """Share of each pixel (0 to 1) that is ink when lines of the `mask` become `target` pixels wide.
+
+    All edges move by the same distance, so that what was filled stays filled and small shapes keep their form. Finer
+    lines would vanish; they are taken for another, finer pen's.
+    """
+    depth = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
+    margin = (_pen_width(depth) - target) / 2
+    if margin <= 0:
+        return np.clip(1 - margin - _distance(mask), 0, 1)
+    coverage = np.clip(depth - margin, 0, 1)
+    if pens > 1:
+        lost = mask & (_distance((coverage > 0).astype(np.uint8)) > margin + 2)
+        lost = cv2.morphologyEx(lost, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))  # corners of blunt strokes
+        if lost.any():
+            lost = mask & (_distance(lost) <= margin + 2)  # lines shall meet
+            coverage = np.maximum(coverage, _in_pen(lost.astype(np.uint8), target, pens - 1))
+    return coverage
+
+
+def _distance(mask: Layer) -> NDArray:
+    """Each pixel's distance to the `mask` in pixels."""
+    return cv2.distanceTransform((mask == 0).astype(np.uint8), cv2.DIST_L2, 5)
