@@ -5,6 +5,7 @@ Inside the project a picture is an upright RGB `PIL.Image` on white, or a float3
 
 import logging
 import math
+import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -17,13 +18,17 @@ from torch import Tensor
 
 log = logging.getLogger(__name__)
 
-MAX_FILE_BYTES = 50_000_000
-MAX_PIXELS = 20_000_000  # decoded; a larger baseline JPEG is halved while it is decoded
+MAX_FILE_BYTES = 40_000_000
+MAX_PIXELS = 16_000_000  # decoded, which takes up to 16 bytes each; a larger baseline JPEG is shrunk as it is decoded
 MIN_SIDE = 16
 MAX_ASPECT = 20  # longer side : shorter side
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")  # never EPS & co., which start other programs
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm")
 WHITE = (255, 255, 255)
+ORIENTATION = 0x0112  # EXIF's tag
+
+# Pillow warns of pictures from 89 megapixels on, in the log of a server; here their size is checked, and refused.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, as PIL's crop takes it
 
@@ -109,15 +114,14 @@ def _damaged(name: str, error: Exception) -> ImageError:
 
 
 def _draft(image: Image.Image) -> None:
-    """Has the JPEG decoder halve a photo beyond MAX_PIXELS as it decodes, as phones make them of 50 megapixels.
+    """Has the JPEG decoder shrink a photo beyond MAX_PIXELS as it decodes, as phones make them of 50 megapixels.
 
     Progressive files are left alone: their decoder holds every coefficient, whatever size comes out.
     """
     if isinstance(image, JpegImagePlugin.JpegImageFile) and not image.info.get("progressive"):
         width, height = image.size
-        for scale in (2, 4, 8):
-            if image.width * image.height > MAX_PIXELS:
-                image.draft(None, (width // scale, height // scale))
+        scale = next((scale for scale in (1, 2, 4) if width * height <= MAX_PIXELS * scale**2), 8)
+        image.draft(None, (width // scale, height // scale))  # once: Pillow ignores a second call
 
 
 def _check_dimensions(image: Image.Image, name: str) -> None:
@@ -146,7 +150,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     try:
         if image.has_transparency_data:
             image = image.convert("RGBA")
-            return Image.alpha_composite(Image.new("RGBA", image.size, (*WHITE, 255)), image).convert("RGB")
+            sheet = Image.new("RGB", image.size, WHITE)
+            sheet.paste(image, mask=image)
+            return sheet
         return image.convert("RGB") if image.mode != "RGB" else image
     except ValueError:
         raise ImageError(f"The image's colour mode ({image.mode}) cannot be read; save it as RGB first.") from None
@@ -154,7 +160,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(image)
+        return image if image.getexif().get(ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
     except Exception as error:  # a stranger's metadata may be broken in any way; the pixels are still good
         log.debug("EXIF orientation ignored: %r", error)
         return image
@@ -162,13 +168,16 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Deep greyscale ("I;16", "I", "F") → "L"; white is the smallest usual full scale that holds every pixel."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
+    values = np.array(image, dtype=np.float32)
+    np.nan_to_num(values, copy=False, posinf=0.0, neginf=0.0)  # in place, as what follows: a picture may be large
     brightest = float(values.max(initial=0.0))
     scales: tuple[float, ...] = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
     if image.mode.startswith("I;16"):
         scales = (65535.0,)
     full_scale = next((scale for scale in scales if brightest <= scale), brightest)
-    return Image.fromarray(np.round(values.clip(0, full_scale) * (255 / full_scale)).astype(np.uint8))
+    np.clip(values, 0, full_scale, out=values)
+    values *= 255 / full_scale
+    return Image.fromarray(np.round(values, out=values).astype(np.uint8))
 
 
 # --- sizes ----------------------------------------------------------------------------------------------------------
