@@ -86,6 +86,11 @@ class LossConfig(Frozen):
     """L1 to the photo that a drawing was made from, and to the drawing made from a photo."""
     colour: float = Field(0.0, ge=0)
     """L1 to that photo with both pooled by 8, where the drawing has colour hints: elsewhere it would teach the mean."""
+    spread: float = Field(0.0, ge=0)
+    """Sliced Wasserstein distance between the colours of generated and of real objects, for drawings that do not tell
+    the colour; these are then compared with their photo in the generated object's own colour."""
+    steady: float = Field(0.0, ge=0)
+    """L1, pooled by 8, between what G makes of the same object drawn by two hands, where neither tells the colour."""
     feature_matching: float = Field(0.0, ge=0)
     """The same pairs, in the critics' features."""
     perceptual: float = Field(0.0, ge=0)

@@ -25,8 +25,8 @@ from cyclegan.sketching import WORK_SIZE, trace
 log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
-"""``sketch``, ``lines``, ``photo``, ``traced``: B×3×H×W in [-1, 1], as ``lessons.Lesson`` describes them;
-``paired``, ``coloured``: B booleans."""
+"""``sketch``, ``lines``, ``photo``, ``traced``, ``hints``: B×3×H×W in [-1, 1], as ``lessons.Lesson`` describes them;
+``mask``: B×1×H×W booleans; ``paired``, ``coloured``: B booleans."""
 
 
 class UnpairedImages(Dataset[Batch]):
@@ -59,9 +59,10 @@ class UnpairedImages(Dataset[Batch]):
             lesson = unpaired_lesson(sketch, photo, self.config, rng)
         else:
             lesson = made_lesson(photo, self._drawing(path), self.config, rng)
-        pictures = {name: getattr(lesson, name) for name in ("sketch", "lines", "photo", "traced")}
+        pictures = {name: getattr(lesson, name) for name in ("sketch", "lines", "photo", "traced", "hints")}
         tensors = {name: images.to_tensor(Image.fromarray(picture)) for name, picture in pictures.items()}
-        return tensors | {name: torch.tensor(getattr(lesson, name)) for name in ("paired", "coloured")}
+        tensors |= {name: torch.tensor(getattr(lesson, name)) for name in ("mask", "paired", "coloured")}
+        return tensors | {"mask": tensors["mask"].unsqueeze(0)}
 
     def photo(self, number: int) -> Path:
         """The file of sample ``number``'s photo."""

@@ -48,8 +48,9 @@ class HeldOut:
 
     def hinted(self, photos: Pictures) -> Pictures:
         """``lines`` with strokes in the colours of ``photos``, which show the same objects."""
-        together = zip(self.lines, photos, self.drawings, strict=True)
-        return np.stack([colour_hints(*parts, _rng(f"hints {number}")) for number, parts in enumerate(together)])
+        together = enumerate(zip(photos, self.drawings, strict=True))
+        hints = [colour_hints(*parts, _rng(f"hints {number}")) for number, parts in together]
+        return np.minimum(self.lines, np.stack(hints))
 
     def turned(self) -> Pictures:
         """The photos with all hues turned, each by another angle, so that no colour can be guessed."""

@@ -13,18 +13,20 @@ MINIMUM_CHROMA = 24  # of 8-bit CIELAB: what has less must be mid-grey, or it lo
 MID_GREY = (80, 205)
 
 
-def colour_hints(sheet: NDArray, photo: NDArray, drawing: Drawing, rng: np.random.Generator) -> NDArray:
-    """The inked `sheet` with 1 to 4 strokes inside the object in the colours that `photo` has there.
+def colour_hints(photo: NDArray, drawing: Drawing, rng: np.random.Generator) -> NDArray:
+    """A white sheet with 1 to 4 strokes inside the object in the colours that `photo` has there.
 
-    All are H×W×3 uint8, RGB, of the drawing's size. Strokes are 1.5 to 28 px wide at 256 px, the lines stay on top.
+    Both are H×W×3 uint8, RGB, of the drawing's size. Strokes are 1.5 to 28 px wide at 256 px. The darker of this and
+    the inked drawing, channel by channel, is what a person sees who draws lines over colours.
     Black and white, which look like lines and paper, make no hints: an object that is wholly black or white gets none.
     """
     inside = drawing.mask()
     unit = max(drawing.size) / REFERENCE
     safe = cv2.erode(inside, np.ones((7, 7)), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     places = np.flatnonzero(safe)
+    layer = np.full_like(photo, 255)
     if not len(places):
-        return sheet
+        return layer
     count = int(rng.integers(1, 5))
     start = np.stack(np.divmod(rng.choice(places, count * CANDIDATES), safe.shape[1])[::-1], 1) + 0.5
     paths = _kept_inside(_paths(start, unit, rng), safe)
@@ -35,14 +37,12 @@ def colour_hints(sheet: NDArray, photo: NDArray, drawing: Drawing, rng: np.rando
     lightness, chroma = _lightness_and_chroma(colours)
     visible = (chroma >= MINIMUM_CHROMA) | ((lightness >= MID_GREY[0]) & (lightness <= MID_GREY[1]))
     score = visible * (10 + chroma) * np.minimum(length, 30) / (10 + spread)
-    layer = np.full_like(sheet, 255)
     for best in score.reshape(count, CANDIDATES).argmax(1) + np.arange(count) * CANDIDATES:
         if score[best] > 0:
             width = max(round(float(np.exp(rng.uniform(*WIDTHS))) * unit), 1)
             colour = [int(value) for value in colours[best]]
             cv2.polylines(layer, [fixed_point(paths[best])], False, colour, width, cv2.LINE_AA, SHIFT)
-    layer |= cv2.cvtColor(255 - inside, cv2.COLOR_GRAY2RGB)
-    return cv2.min(sheet, layer)
+    return layer | cv2.cvtColor(255 - inside, cv2.COLOR_GRAY2RGB)
 
 
 def _paths(start: NDArray, unit: float, rng: np.random.Generator) -> NDArray:

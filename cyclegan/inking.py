@@ -118,7 +118,7 @@ class Style:
         pencil, hasty = rng.random() < 0.15, rng.random() < 0.4
         return cls(
             detail=("contour", "main", "detailed")[rng.choice(3, p=(0.3, 0.3, 0.4))],
-            width=float(np.exp(rng.uniform(np.log(1.0), np.log(8.0 if rng.random() < 0.4 else 4.0)))),
+            width=float(np.exp(rng.uniform(np.log(1.0), np.log(8.0)))),
             width_variation=rng.uniform(0.1, 0.5) if rng.random() < 0.5 else 0.0,
             taper=rng.uniform(0.3, 1.0) if rng.random() < 0.3 else 0.0,
             smoothing=rng.uniform(0.0, 8.0 if hasty else 3.0),

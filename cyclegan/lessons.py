@@ -34,6 +34,10 @@ class Lesson:
     """A real photo; where ``paired``, the one that the sketch was made from."""
     traced: Picture
     """The clean, complete drawing of ``photo``; where it is not ``paired``, without meaning."""
+    hints: Picture
+    """The coloured strokes of ``sketch`` by themselves, on white."""
+    mask: NDArray[np.bool_]
+    """H×W: where the object of ``photo`` is; where it is not ``paired``, nowhere."""
     paired: bool
     coloured: bool
     """Whether ``sketch`` tells the colours of ``photo``."""
@@ -47,17 +51,17 @@ def made_lesson(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: n
     hinted = rng.random() < config.hint_share
     if rng.random() < RECOLOURED[hinted]:
         seen = _recoloured(seen, drawing.mask(), rng)
+    mask = drawing.mask() > 0
     drawn = drawing
     if rng.random() < config.unfinished_share:
         drawn = drawing.unfinished(rng.uniform(0.15, 0.95))
     style, seed = Style.random(rng), int(rng.integers(2**32))
     even = replace(style, **EVEN_PEN)  # the same seed moves it along the same lines
     sketch, lines = (_rgb(ink(drawn, pen, np.random.default_rng(seed))) for pen in (style, even))
-    bare = sketch
-    if hinted:
-        sketch = colour_hints(sketch, seen, drawing, rng)
+    hints = colour_hints(seen, drawing, rng) if hinted else np.full_like(seen, 255)
     traced = _rgb(ink(drawing, CANONICAL, rng))
-    return Lesson(sketch, lines, seen, traced, paired=True, coloured=not np.array_equal(sketch, bare))
+    coloured = bool((hints < 255).any())
+    return Lesson(cv2.min(sketch, hints), lines, seen, traced, hints, mask, paired=True, coloured=coloured)
 
 
 def unpaired_lesson(sketch: Image.Image, photo: Image.Image, config: DataConfig, rng: np.random.Generator) -> Lesson:
@@ -65,7 +69,8 @@ def unpaired_lesson(sketch: Image.Image, photo: Image.Image, config: DataConfig,
     drawn, seen = (
         _moved(np.asarray(picture), _placement(picture.width, config, rng), config.size) for picture in (sketch, photo)
     )
-    return Lesson(drawn, drawn, seen, drawn, paired=False, coloured=False)
+    white, nowhere = np.full_like(seen, 255), np.zeros(seen.shape[:2], bool)
+    return Lesson(drawn, drawn, seen, drawn, white, nowhere, paired=False, coloured=False)
 
 
 def _placement(side: int, config: DataConfig, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -100,11 +105,11 @@ def _recoloured(photo: Picture, mask: Picture, rng: np.random.Generator) -> Pict
     """The object (``mask`` 255) in another colour, light and shade kept: turned hues, and a tint for what was grey."""
     lab = cv2.cvtColor(photo.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     angle = rng.uniform(0, 2 * np.pi)
-    turn = rng.uniform(0.8, 1.5) * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    turn = rng.uniform(0.8, 2.0) * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     lab[..., 1:] = lab[..., 1:] @ turn.astype(np.float32)
     inside = mask > 0
     if inside.any() and np.linalg.norm(lab[inside][:, 1:], axis=1).mean() < 15:
-        tint, hue = rng.uniform(20, 60), rng.uniform(0, 2 * np.pi)
+        tint, hue = rng.uniform(20, 80), rng.uniform(0, 2 * np.pi)
         lab[..., 0] = 100 * (lab[..., 0] / 100).clip(0, 1) ** rng.uniform(0.5, 1.0)  # black takes no colour
         middle = (1 - np.abs(lab[..., 0] / 50 - 1) ** 2)[..., None]  # nor do highlights
         lab[..., 1:] += middle * np.array([tint * np.cos(hue), tint * np.sin(hue)])

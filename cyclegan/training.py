@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
@@ -23,12 +24,14 @@ from cyclegan.config import ConfigError, TrainConfig
 from cyclegan.data import Batch, batches, samples
 from cyclegan.models import Discriminator, Generator
 from cyclegan.perceptual import PerceptualFeatures
-from cyclegan.pool import ImagePool
+from cyclegan.pool import ColourHistory, ImagePool
 from cyclegan.tracking import Tracker, sample_sheet
 
 log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
+COLOURS_REMEMBERED = 128  # some 50 steps: as many as make a distribution, few enough to be of the present generator
+DIRECTIONS = 16  # along which distributions of colours are compared, drawn anew at every step
 
 
 class NonFiniteLossError(RuntimeError):
@@ -54,6 +57,7 @@ class CycleGAN:
             for pair in ((self.G, self.F), (self.D_X, self.D_Y))
         )
         self.photo_pool, self.sketch_pool = (ImagePool(config.pool, config.seed + offset) for offset in (1, 2))
+        self.colours = ColourHistory(COLOURS_REMEMBERED)
         self.noise = torch.Generator(device).manual_seed(config.seed + 3)
         self.features = None
         if config.loss.perceptual:
@@ -82,7 +86,7 @@ class CycleGAN:
         return {name: loss.item() for name, loss in (generator_losses | critic_losses).items()}
 
     def _generate(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        sketch, lines, photo = batch["sketch"], batch["lines"], batch["photo"]
+        sketch, lines, photo, told = batch["sketch"], batch["lines"], batch["photo"], batch["coloured"]
         loss, found = self.config.loss, {}
         fake_photo, fake_sketch = self.G(sketch), self.F(photo)
 
@@ -94,19 +98,24 @@ class CycleGAN:
             if loss.cycle_sketch and not (loss.alternate_cycles and self.number % 2):
                 found["cycle/sketch"] = losses.cycle(self.F(fake_photo), lines)
             if loss.cycle_photo and not (loss.alternate_cycles and self.number % 2 == 0):
-                drawn = fake_sketch.detach() if loss.stop_gradient else fake_sketch
-                found["cycle/photo"] = losses.cycle(self.G(self._noisy(drawn)), photo)
+                drawn = self._noisy(fake_sketch.detach() if loss.stop_gradient else fake_sketch)
+                cycled_photo = self.G(torch.minimum(drawn, batch["hints"]))
+                found["cycle/photo"] = losses.cycle(cycled_photo, self._aim(cycled_photo, batch))
+                if loss.steady and (open_colour := batch["paired"] & ~told).any():
+                    found["steady/photo"] = losses.colour(fake_photo[open_colour], cycled_photo[open_colour])
             if loss.identity and self.number % loss.identity_every == 0:
                 found["identity/photo"] = losses.identity(self.G(photo), photo)
                 found["identity/sketch"] = losses.identity(self.F(lines), lines)
 
         if (pairs := batch["paired"]).any():
             fakes = {"photo": fake_photo[pairs], "sketch": fake_sketch[pairs]}
-            reals = {"photo": photo[pairs], "sketch": batch["traced"][pairs]}
+            reals = {"photo": self._aim(fake_photo, batch)[pairs], "sketch": batch["traced"][pairs]}
             if loss.paired:
                 found |= {f"paired/{kind}": losses.paired(fakes[kind], reals[kind]) for kind in fakes}
-            if loss.colour and (told := batch["coloured"]).any():
+            if loss.colour and told.any():
                 found["colour/photo"] = losses.colour(fake_photo[told], photo[told])
+            if loss.spread and (untold := pairs & ~told).any():
+                found["spread/photo"] = self._spread(fake_photo[untold], photo[untold], batch["mask"][untold])
             if loss.feature_matching:
                 for kind, critic, maps in (("photo", self.D_X, photo_maps), ("sketch", self.D_Y, sketch_maps)):
                     with torch.no_grad():
@@ -127,6 +136,18 @@ class CycleGAN:
             "critic/photo": losses.critic(self.D_X.logits(batch["photo"]), self.D_X.logits(shown[0]), kind),
             "critic/sketch": losses.critic(self.D_Y.logits(batch["lines"]), self.D_Y.logits(shown[1]), kind),
         }
+
+    def _aim(self, fake_photo: Tensor, batch: Batch) -> Tensor:
+        """What ``fake_photo`` is compared with: the photo; where the colour is G's to choose, in G's colour."""
+        photo, told = batch["photo"], batch["coloured"]
+        if not self.config.loss.spread:
+            return photo
+        return torch.where(told[:, None, None, None], photo, losses.in_the_colour_of(fake_photo, photo, batch["mask"]))
+
+    def _spread(self, fake_photo: Tensor, photo: Tensor, mask: Tensor) -> Tensor:
+        fake, real = losses.mean_colour(fake_photo, mask), losses.mean_colour(photo, mask)
+        directions = torch.randn(DIRECTIONS, 3, generator=self.noise, device=fake.device)
+        return losses.spread(fake, *self.colours.exchange(fake, real), functional.normalize(directions))
 
     def _noisy(self, drawn: Tensor) -> Tensor:
         noise = torch.randn(drawn.shape, generator=self.noise, device=drawn.device)
@@ -175,6 +196,7 @@ class CycleGAN:
             "critics": self.critics,
             "photo_pool": self.photo_pool,
             "sketch_pool": self.sketch_pool,
+            "colours": self.colours,
         }
 
 

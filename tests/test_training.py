@@ -19,7 +19,7 @@ from cyclegan.training import CycleGAN, NonFiniteLossError, train
 
 CPU = torch.device("cpu")
 LAST = "last.3.weight"  # the last convolution of the tiny generator
-LOSSES = LossConfig(paired=1, colour=1, feature_matching=1)
+LOSSES = LossConfig(paired=1, colour=1, spread=1, steady=1, feature_matching=1)
 
 
 @pytest.fixture
@@ -44,9 +44,12 @@ def config(tmp_path: Path, make_photo: Callable[..., Image.Image]) -> TrainConfi
 def random_batch(paired: bool = True) -> Batch:
     generator = torch.Generator().manual_seed(5)
     pictures = {
-        name: torch.rand(2, 3, 32, 32, generator=generator) * 2 - 1 for name in ("sketch", "lines", "photo", "traced")
+        name: torch.rand(3, 3, 32, 32, generator=generator) * 2 - 1
+        for name in ("sketch", "lines", "photo", "traced", "hints")
     }
-    return pictures | {"paired": torch.tensor([paired, False]), "coloured": torch.tensor([paired, False])}
+    mask = torch.rand(3, 1, 32, 32, generator=generator) > 0.5
+    told = {"paired": torch.tensor([paired, paired, False]), "coloured": torch.tensor([paired, False, False])}
+    return pictures | {"mask": mask} | told
 
 
 def changed(config: TrainConfig, **loss) -> TrainConfig:
@@ -73,7 +76,9 @@ def test_a_step_trains_all_four_networks_and_names_its_losses(config: TrainConfi
         *("adversarial/photo", "adversarial/sketch", "critic/photo", "critic/sketch", "cycle/sketch"),
         *("identity/photo", "identity/sketch", "paired/photo", "paired/sketch", "colour/photo"),
         *("feature_matching/photo", "feature_matching/sketch"),
+        "spread/photo",
     }
+    assert "steady/photo" in model.step(random_batch())
 
 
 def test_cycles_alternate_and_identity_comes_now_and_then(config: TrainConfig) -> None:
@@ -87,7 +92,9 @@ def test_cycles_alternate_and_identity_comes_now_and_then(config: TrainConfig) -
 
 
 def test_plain_cyclegan_has_its_six_generator_and_critic_losses_only(config: TrainConfig) -> None:
-    plain = changed(config, paired=0, colour=0, feature_matching=0, alternate_cycles=False, kind="vanilla")
+    plain = changed(
+        config, paired=0, colour=0, spread=0, steady=0, feature_matching=0, alternate_cycles=False, kind="vanilla"
+    )
     kinds = {name.partition("/")[0] for name in CycleGAN(plain, CPU).step(random_batch())}
     assert kinds == {"adversarial", "cycle", "identity", "critic"}
 
@@ -101,7 +108,9 @@ def test_unpaired_samples_give_no_paired_terms(config: TrainConfig) -> None:
 def test_the_photo_cycle_teaches_f_only_without_stop_gradient(
     config: TrainConfig, stop_gradient: bool, reaches_F: bool
 ) -> None:
-    only = dict.fromkeys(("adversarial", "cycle_sketch", "identity", "paired", "colour", "feature_matching"), 0.0)
+    only = dict.fromkeys(
+        ("adversarial", "cycle_sketch", "identity", "paired", "colour", "feature_matching", "spread", "steady"), 0.0
+    )
     model = CycleGAN(changed(config, **only, stop_gradient=stop_gradient, alternate_cycles=False), CPU)
     before = [p.clone() for p in model.F.parameters()]
     model.step(random_batch())
