@@ -17,7 +17,7 @@ from cyclegan.inking import CANONICAL, REFERENCE
 Picture = NDArray  # H×W×3 uint8, RGB
 Layer = NDArray  # H×W uint8
 
-KNOWN_PENS = (1.2, 3.2)  # px at 256: lines of this width are left alone
+KNOWN_PENS = (1.2, 2.7)  # px at 256: lines of this width are left alone
 ENCLOSING = 4  # lines so many times as long as their box are a drawing; a lone stroke or a circle is shorter
 FILLING = 0.6  # share of the canvas that the ink's box spans: the smallest objects of the training
 ZOOMS = ((0.37, 0.5), (FILLING, 0.75))  # ink up to this share of the canvas → the share of the canvas that is shown
@@ -121,8 +121,11 @@ def _reduced(drawing: Image.Image, side: int) -> Picture:
 def _is_dark(pixels: Picture) -> bool:
     """Whether the ground is dark: most of the border, and most of the picture."""
     grey = cv2.cvtColor(pixels[::8, ::8], cv2.COLOR_RGB2GRAY)
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    return bool(np.median(border) < DARK and np.median(grey) < DARK)
+    return bool(np.median(_border(grey)) < DARK and np.median(grey) < DARK)
+
+
+def _border(layer: Layer) -> Layer:
+    return np.concatenate([layer[0], layer[-1], layer[:, 0], layer[:, -1]])
 
 
 def _inverted(pixels: Picture) -> Picture:
@@ -139,11 +142,12 @@ def _extremes(pixels: Picture) -> tuple[Layer, Layer]:
 
 
 def _is_clean(lightest: Layer, darkest: Layer) -> bool:
-    """Whether the paper is digital white: nearly all that is pale and grey is white."""
+    """Whether the paper is digital white: nearly all of the border is, or nearly all that is pale and grey."""
+    if (_border(darkest) >= WHITENESS).mean() > 0.9:
+        return True
     lightest, darkest = lightest[::2, ::2], darkest[::2, ::2]
     pale = (darkest >= 160) & (lightest - darkest < COLOURFUL)
-    count = np.count_nonzero(pale)
-    return count == 0 or np.count_nonzero(pale & (darkest >= WHITENESS)) > 0.9 * count
+    return np.count_nonzero(pale & (darkest >= WHITENESS)) > 0.9 * np.count_nonzero(pale)
 
 
 def _is_photo(darkest: Layer, clean: bool) -> bool:
