@@ -100,7 +100,12 @@ def test_nothing_is_loaded_before_the_first_question_and_then_once(
 ) -> None:
     loads: list[object] = []
     load = realism.load_weights
-    monkeypatch.setattr(realism, "load_weights", lambda *args, **kw: loads.append(args) or load(*args, **kw))
+
+    def counted(source: str | Path, discriminators: bool = False) -> Weights:
+        loads.append(source)
+        return load(source, discriminators)
+
+    monkeypatch.setattr(realism, "load_weights", counted)
     critics = Critics(weights_folder)
     assert not loads
     with ThreadPoolExecutor(4) as threads:

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from cyclegan import variations as room
 from cyclegan.images import fit_square
-from cyclegan.inference import Translator
+from cyclegan.inference import Direction, Translator
 from cyclegan.variations import PALETTE, find_places, variations
 from cyclegan.weights import StateDict, Weights
 from tests.conftest import TINY
@@ -84,9 +84,12 @@ def test_each_sketch_gives_its_photo(colourful: Translator, colourless: Translat
 def test_all_are_made_in_one_batch(colourful: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes: list[int] = []
     translate = colourful.translate_sheets
-    monkeypatch.setattr(
-        colourful, "translate_sheets", lambda batch, way: shapes.append(len(batch)) or translate(batch, way)
-    )
+
+    def counted(batch: torch.Tensor, direction: Direction) -> torch.Tensor:
+        shapes.append(len(batch))
+        return translate(batch, direction)
+
+    monkeypatch.setattr(colourful, "translate_sheets", counted)
     assert len(variations(drawn(BALL), colourful, 4)) == 4
     assert shapes == [1, 4]  # the photo as it is, to see what is paper in it
 
