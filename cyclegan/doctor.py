@@ -147,18 +147,18 @@ def _is_clean(lightest: Layer, darkest: Layer) -> bool:
         return True
     lightest, darkest = lightest[::2, ::2], darkest[::2, ::2]
     pale = (darkest >= 160) & (lightest - darkest < COLOURFUL)
-    return np.count_nonzero(pale & (darkest >= WHITENESS)) > 0.9 * np.count_nonzero(pale)
+    return bool(np.count_nonzero(pale & (darkest >= WHITENESS)) > 0.9 * np.count_nonzero(pale))
 
 
 def _is_photo(darkest: Layer, clean: bool) -> bool:
     """Whether there is a thing rather than lines: on white, softly shaded; on other grounds, a large one."""
     if not clean:
-        return np.count_nonzero(darkest < 255 - INK) > 0.3 * darkest.size
+        return bool(np.count_nonzero(darkest < 255 - INK) > 0.3 * darkest.size)
     thing = darkest < 225
     if np.count_nonzero(thing) < 0.06 * thing.size:  # a thin thing, and most drawings
         return False
     slope = cv2.morphologyEx(darkest, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))[thing]
-    return np.count_nonzero((slope >= 3) & (slope <= 25)) > SHADED * len(slope)
+    return bool(np.count_nonzero((slope >= 3) & (slope <= 25)) > SHADED * len(slope))
 
 
 def _without_paper(pixels: Picture) -> Picture:
@@ -170,7 +170,7 @@ def _without_paper(pixels: Picture) -> Picture:
     paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     paper = cv2.resize(cv2.medianBlur(paper, 5), (width, height), interpolation=cv2.INTER_LINEAR)
     even = cv2.GaussianBlur(pixels, (0, 0), 0.8)
-    return np.asarray(cv2.divide(even, cv2.max(paper, 1), scale=255))
+    return np.asarray(cv2.divide(even, np.maximum(paper, 1), scale=255))
 
 
 # --- lines ---------------------------------------------------------------------------------------------------------
@@ -267,14 +267,14 @@ def _in_pen(mask: Layer, target: float, pens: int = 3) -> NDArray:
         return np.clip(1 - margin - _distance(mask), 0, 1)
     coverage = np.clip(depth - margin, 0, 1)
     if pens > 1:
-        lost = mask & (_distance((coverage > 0).astype(np.uint8)) > margin + 2)
-        lost = cv2.morphologyEx(lost, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))  # corners of blunt strokes
+        lost = mask * (_distance(coverage) > margin + 2)
+        lost = np.asarray(cv2.morphologyEx(lost, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)))  # no corners of strokes
         if lost.any():
-            lost = mask & (_distance(lost) <= margin + 2)  # lines shall meet
-            coverage = np.maximum(coverage, _in_pen(lost.astype(np.uint8), target, pens - 1))
+            lost = mask * (_distance(lost) <= margin + 2)  # lines shall meet
+            coverage = np.maximum(coverage, _in_pen(lost, target, pens - 1))
     return coverage
 
 
-def _distance(mask: Layer) -> NDArray:
-    """Each pixel's distance to the `mask` in pixels."""
+def _distance(mask: NDArray) -> NDArray:
+    """Each pixel's distance in pixels to where the `mask` is not 0."""
     return cv2.distanceTransform((mask == 0).astype(np.uint8), cv2.DIST_L2, 5)
