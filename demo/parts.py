@@ -15,6 +15,11 @@ def message(sentence: str) -> str:
     return f'<p class="message" role="alert">{html.escape(sentence)}</p>'
 
 
+def remark(sentence: str) -> str:
+    """A quiet line, as HTML; nothing for no sentence."""
+    return f'<p class="remark">{html.escape(sentence)}</p>' if sentence else ""
+
+
 def foot_line(translator: Translator | None, took: int | None = None) -> str:
     """Which weights run, where they came from and how long the last picture took, as HTML."""
     running = translator.description if translator else "No weights are loaded"
