@@ -10,11 +10,13 @@ import gradio as gr
 from cyclegan import images
 from cyclegan.inference import Translator
 from demo.draw import draw_tab
+from demo.model import model_tab
 from demo.parts import WEB, foot_line, message
 from demo.uploads import upload_tab
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TEMPORARY_FILES_SECONDS = 3600
+EDIT_LINES = "(sketch) => document.dispatchEvent(new CustomEvent('edit-lines', {detail: {image: sketch.url}}))"
 
 
 def build_demo(translator: Translator | None, examples: Path = EXAMPLES, problem: str = "") -> gr.Blocks:
@@ -30,12 +32,17 @@ def build_demo(translator: Translator | None, examples: Path = EXAMPLES, problem
         if problem:
             gr.HTML(message(problem), elem_id="problem")
         foot = gr.HTML(foot_line(translator), render=False)
-        with gr.Tab("Draw"):
-            draw_tab(translator, problem, _files(examples / "sketches", "*.json"))
-        with gr.Tab("Sketch → Photo"):
-            upload_tab(translator, problem, "sketch_to_photo", _files(examples / "sketches", "*.png"), foot)
-        with gr.Tab("Photo → Sketch"):
-            upload_tab(translator, problem, "photo_to_sketch", _files(examples / "photos", "*.jpg"), foot)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Draw", id="draw"):
+                draw_tab(translator, problem, _files(examples / "sketches", "*.json"))
+            with gr.Tab("Sketch → Photo"):
+                upload_tab(translator, problem, "sketch_to_photo", _files(examples / "sketches", "*.png"), foot)
+            with gr.Tab("Photo → Sketch"):
+                drawn = upload_tab(translator, problem, "photo_to_sketch", _files(examples / "photos", "*.jpg"), foot)
+            with gr.Tab("Model"):
+                model_tab(translator)
+        drawn.edit.click(None, drawn.result, js=EDIT_LINES)
+        drawn.edit.click(lambda: gr.Tabs(selected="draw"), None, tabs, queue=False, api_visibility="private")
         foot.render()
     return demo
 
@@ -52,7 +59,7 @@ def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> None:
         server_name=host,
         server_port=port,
         theme=theme,
-        css_paths=WEB / "style.css",
+        css_paths=[WEB / "style.css", WEB / "tabs.css"],
         footer_links=[],
         run_history=False,
         enable_monitoring=False,

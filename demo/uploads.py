@@ -4,71 +4,120 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
 from cyclegan import images
 from cyclegan.images import ImageError
 from cyclegan.inference import Direction, Translator
-from demo.parts import foot_line, message, milliseconds_since
+from demo.batch import batch_panel
+from demo.parts import WEB, foot_line, message, milliseconds_since, remark
+from demo.pictures import BROWSERS_SHOW, safe_name, save_png, translate, uploaded_file
 
-Answer = tuple[Any, Any, Any, str, str]  # input, result, round trip, message, foot
+
+class Words(NamedTuple):
+    given: str
+    made: str
+    back: str
+    source: str
+
+
+WORDS: dict[Direction, Words] = {
+    "sketch_to_photo": Words("Your sketch", "Photo", "Back to a sketch", "Sketches: drawn for this page, MIT"),
+    "photo_to_sketch": Words("Your photo", "Sketch", "Back to a photo", "Photos: Tux Paint stamps, GPL-2"),
+}
+
+
+class UploadTab(NamedTuple):
+    """What the page has to connect."""
+
+    result: gr.Image
+    edit: gr.Button
+    """“Edit these lines”; seen where the result is a sketch."""
 
 
 def upload_tab(
     translator: Translator | None, problem: str, direction: Direction, examples: list[Path], foot: gr.HTML
-) -> None:
+) -> UploadTab:
     """Input, result and round trip side by side; the result follows the input without a button."""
+    words = WORDS[direction]
     sketch_first = direction == "sketch_to_photo"
-    given, made = ("Your sketch", "Photo") if sketch_first else ("Your photo", "Sketch")
-    back = "Back to a sketch" if sketch_first else "Back to a photo"
 
-    def translate(upload: dict[str, Any] | None) -> Answer:
+    def answer(upload: dict[str, Any] | None, tidy: bool = True) -> dict[Any, Any]:
+        """All that changes on the page when `upload` is the picture."""
+        nothing = dict.fromkeys((result, returned, slider), None) | {
+            save: gr.DownloadButton(value=None, interactive=False)
+        }
+        nothing |= {button: gr.Button(interactive=False) for button in needy}
+        nothing |= {alert: "", said: "", foot: foot_line(translator)}
         if upload is None:
-            return None, None, None, "", foot_line(translator)
+            return nothing
         if translator is None:
-            return gr.skip(), None, None, message(problem), foot_line(None)
+            return {**nothing, alert: message(problem)}
+        folder = picture.GRADIO_CACHE
         try:
-            image = images.to_rgb(images.open_image(uploaded_file(upload, picture.GRADIO_CACHE)))
+            path = uploaded_file(upload, folder)
+            image = images.open_image(path)
+            shown = None if image.format in BROWSERS_SHOW else path.stem
+            image = images.to_rgb(image)
             start = time.perf_counter()
-            result, returned = translator.round_trip(image, direction)
+            translated = translate(translator, image, direction, tidy)
         except ImageError as error:
-            return None, None, None, message(str(error)), foot_line(translator)
-        return gr.skip(), result, returned, "", foot_line(translator, milliseconds_since(start))
+            return {**nothing, picture: None, alert: message(str(error))}
+        took = milliseconds_since(start)
+        name = safe_name(path.stem, set())
+        made = save_png(translated.result, folder, f"{name}-{words.made.lower()}.png")
+        given = save_png(image, folder, f"{name}.png") if shown else str(path)
+        return {
+            **({picture: given} if shown else {}),
+            result: made,
+            returned: save_png(translated.returned, folder, f"{name}-back.png"),
+            slider: (given, made),
+            save: gr.DownloadButton(value=made, interactive=True),
+            **{button: gr.Button(interactive=True) for button in needy},
+            alert: "",
+            said: remark(translated.remark),
+            foot: foot_line(translator, took),
+        }
 
-    alert = gr.HTML(elem_classes="alert")
-    with gr.Row(equal_height=True, elem_classes="pictures"):
+    alert = gr.HTML(elem_classes="alert", js_on_load=(WEB / "uploads.js").read_text(encoding="utf-8"))
+    kind: dict[str, Any] = {"format": "png", "interactive": False, "buttons": ["fullscreen"]}
+    with gr.Row(elem_classes="pictures"):
         picture = gr.Image(
-            label=given, type="filepath", image_mode=None, height=360, buttons=["fullscreen"],
+            label=words.given, type="filepath", image_mode=None, buttons=["fullscreen"],
             sources=["upload", "clipboard"] if sketch_first else ["upload", "webcam", "clipboard"],
         )  # fmt: skip
-        shown: dict[str, Any] = {
-            "format": "png",
-            "height": 360,
-            "interactive": False,
-            "buttons": ["download", "fullscreen"],
-        }
-        result = gr.Image(label=made, **shown)
-        returned = gr.Image(label=back, **shown)
-    outputs = [picture, result, returned, alert, foot]
+        result = gr.Image(label=words.made, **kind)
+        slider = gr.ImageSlider(label=f"{words.given} | {words.made}", visible=False, **kind)
+        returned = gr.Image(label=words.back, **kind)
+    with gr.Row(elem_classes="below"):
+        tidy = gr.Checkbox(True, label="Tidy my drawing", container=False, visible=sketch_first)
+        compare = gr.Checkbox(False, label="Slide to compare", container=False)
+        save = gr.DownloadButton(f"Save {words.made.lower()}", size="sm", interactive=False)
+        both = gr.Button("Save both", size="sm", interactive=False)
+        edit = gr.Button("Edit these lines", size="sm", interactive=False, visible=not sketch_first)
+    said = gr.HTML(elem_classes="said")
+    needy = [both, edit]
+
+    outputs = [picture, result, returned, slider, save, *needy, alert, said, foot]
     # Without preprocessing the file arrives unopened, and what is wrong with it is said by cyclegan.images.
-    run: dict[str, Any] = {"inputs": picture, "outputs": outputs, "preprocess": False, "show_progress": "hidden"}
-    model: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
-    picture.input(translate, api_name=direction, trigger_mode="always_last", **run, **model)
+    run: dict[str, Any] = {
+        "inputs": [picture, tidy] if sketch_first else picture, "outputs": outputs, "preprocess": False,
+        "show_progress": "hidden", "concurrency_id": "model", "concurrency_limit": 1,
+    }  # fmt: skip
+    picture.input(answer, api_name=direction, trigger_mode="always_last", **run)
+    tidy.input(answer, api_visibility="private", trigger_mode="always_last", **run)
+    compare.input(
+        lambda on: (gr.Image(visible=not on), gr.ImageSlider(visible=on)),
+        compare, [result, slider], queue=False, show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
+    both.click(None, [picture, result], js=(WEB / "save_both.js").read_text(encoding="utf-8"))
     if examples:
         shelf = gr.Examples(
             [[str(path)] for path in examples], picture, label="Or try one of these", examples_per_page=12
         )
-        shelf.load_input_event.then(translate, api_visibility="private", **run, **model)
-
-
-def uploaded_file(upload: dict[str, Any], folder: str) -> Path:
-    """The file of an upload, which must lie in Gradio's own `folder`; raises ImageError.
-
-    Gradio 6.31 lets a payload without its `meta` mark name any file of the server, and an API caller writes payloads.
-    """
-    path = Path(str(upload.get("path") or "")).resolve()
-    if not path.is_relative_to(Path(folder).resolve()):
-        raise ImageError("The picture did not arrive; upload it as a file.")
-    return path
+        gr.HTML(f'<p class="source">{words.source}</p>')
+        shelf.load_input_event.then(answer, api_visibility="private", **run)
+    batch_panel(translator, problem, direction, tidy)
+    return UploadTab(result, edit)

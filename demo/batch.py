@@ -1,0 +1,157 @@
+"""“Many at once”: files in, a ZIP of pictures out, one of them in memory at a time."""
+
+from __future__ import annotations
+
+import html
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import ZIP_STORED, ZipFile
+
+import gradio as gr
+from PIL import Image
+
+from cyclegan import images
+from cyclegan.images import ImageError
+from cyclegan.inference import Direction, Translator
+from demo.parts import message, remark
+from demo.pictures import safe_name, translate, uploaded_file
+
+MAX_FILES = 50
+MAX_BYTES = 2 * images.MAX_FILE_BYTES  # together
+SHOWN = 8  # results in the gallery
+SHOWN_SIDE = 256  # pixels
+ZIP_NAMES: dict[Direction, str] = {"sketch_to_photo": "photos.zip", "photo_to_sketch": "sketches.zip"}
+LIMITS = f"Up to {MAX_FILES} pictures, {MAX_BYTES // 10**6} MB together. You get a ZIP of PNG files."
+
+
+@dataclass
+class Batch:
+    """How far the work is."""
+
+    path: Path
+    """The ZIP."""
+    count: int
+    done: int = 0
+    name: str = ""
+    """Of the last picture."""
+    errors: list[str] = field(default_factory=list)
+    """A sentence for each file that could not be used."""
+    pictures: list[tuple[Image.Image, str]] = field(default_factory=list)
+    """The first results, small, with their names."""
+
+    def translated(self) -> int:
+        return self.done - len(self.errors)
+
+
+def translate_all(
+    translator: Translator, direction: Direction, tidy: bool, uploads: Sequence[Any], folder: str
+) -> Iterator[Batch]:
+    """Write the results into a ZIP below Gradio's `folder`, and yield after each picture; the ZIP is whole at the end.
+
+    What ends before, and a batch without a result, leaves no file.
+
+    Raises:
+        ImageError: no files, or too many.
+    """
+    if not uploads:
+        raise ImageError("There are no pictures yet; choose some first.")
+    if len(uploads) > MAX_FILES:
+        raise ImageError(f"These are {len(uploads)} files; {MAX_FILES} at most go at once.")
+    batch = Batch(Path(tempfile.mkdtemp(dir=folder)) / ZIP_NAMES[direction], len(uploads))
+    taken: set[str] = set()
+    size = 0
+    try:
+        with ZipFile(batch.path, "w", ZIP_STORED) as archive:
+            for upload in uploads:
+                try:
+                    source = uploaded_file(upload, folder)
+                    batch.name = source.name
+                    size += source.stat().st_size if source.is_file() else 0
+                    if size > MAX_BYTES:
+                        raise ImageError(f"“{source.name}” is beyond the {MAX_BYTES // 10**6} MB that go at once.")
+                    picture = images.to_rgb(images.open_image(source))
+                    result = translate(translator, picture, direction, tidy).result
+                except ImageError as error:
+                    batch.errors.append(str(error))
+                else:
+                    name = safe_name(source.stem, taken)
+                    with archive.open(f"{name}.png", "w") as entry:
+                        result.save(entry, "PNG", compress_level=1)
+                    if len(batch.pictures) < SHOWN:
+                        result.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+                        batch.pictures.append((result, name))
+                batch.done += 1
+                yield batch
+        finished = bool(batch.translated())
+    except BaseException:  # also when it is stopped
+        finished = False
+        raise
+    finally:
+        if not finished:
+            shutil.rmtree(batch.path.parent)
+
+
+def batch_panel(translator: Translator | None, problem: str, direction: Direction, tidy: gr.Checkbox) -> None:
+    """Files, a button, a bar, a ZIP; `tidy` is the switch of the tab."""
+
+    def begin() -> dict[Any, Any]:
+        bar = '<progress aria-label="Pictures done"></progress>'
+        return {
+            status: f'<p class="bar">{bar} Waiting for its turn…</p>', save: gr.DownloadButton(visible=False),
+            gallery: gr.Gallery(None, visible=False), **running(True),
+        }  # fmt: skip
+
+    def run(uploads: list[Any] | None, tidied: bool) -> Iterator[dict[Any, Any]]:
+        if translator is None:
+            yield {status: message(problem), **running(False)}
+            return
+        try:
+            with closing(translate_all(translator, direction, tidied, uploads or [], files.GRADIO_CACHE)) as steps:
+                for batch in steps:
+                    yield {status: progress(batch)}
+        except ImageError as error:
+            yield {status: message(str(error)), **running(False)}
+            return
+        yield {
+            status: remark(f"{batch.translated()} of {batch.count} pictures are done.")
+            + "".join(message(sentence) for sentence in batch.errors),
+            save: gr.DownloadButton(value=str(batch.path), visible=True) if batch.pictures else gr.skip(),
+            gallery: gr.Gallery(batch.pictures, visible=True) if batch.pictures else gr.skip(),
+            **running(False),
+        }
+
+    def running(on: bool) -> dict[Any, Any]:
+        return {start: gr.Button(visible=not on), stop: gr.Button(visible=on)}
+
+    def stopped() -> dict[Any, Any]:
+        return {status: remark("Stopped; nothing was kept."), **running(False)}
+
+    with gr.Accordion("Many at once", open=False, elem_classes="batch"):
+        gr.HTML(remark(LIMITS))
+        files = gr.File(file_count="multiple", show_label=False, height=160)
+        with gr.Row(elem_classes="below"):
+            start = gr.Button("Translate all", size="sm", variant="primary")
+            stop = gr.Button("Stop", size="sm", visible=False)
+            save = gr.DownloadButton("Save all (ZIP)", size="sm", visible=False)
+        status = gr.HTML(elem_classes="status")
+        gallery = gr.Gallery(
+            visible=False, show_label=False, columns=SHOWN, height="auto", format="png", buttons=[], interactive=False
+        )
+    outputs = [status, start, stop, save, gallery]
+    quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
+    begun = start.click(begin, queue=False, **quiet)
+    work = begun.then(
+        run, [files, tidy], preprocess=False, concurrency_id="batch", concurrency_limit=1, **quiet
+    )  # one batch at a time: beside it the pictures of the other tabs wait for one of its pictures at most
+    stop.click(stopped, queue=False, cancels=work, **quiet)
+
+
+def progress(batch: Batch) -> str:
+    """A bar and the name of the last picture, as HTML."""
+    bar = f'<progress max="{batch.count}" value="{batch.done}" aria-label="Pictures done"></progress>'
+    return f'<p class="bar">{bar} {batch.done} of {batch.count}: {html.escape(batch.name)}</p>'

@@ -1,0 +1,67 @@
+"""From a visitor's upload to pictures that can be saved; no page in here."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from cyclegan import images
+from cyclegan.doctor import treat
+from cyclegan.images import ImageError
+from cyclegan.inference import MAX_RESULT_PIXELS, Direction, Translator
+
+BROWSERS_SHOW = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
+UNSAFE = re.compile(r"[^\w ()+-]+")  # in the name of a file, wherever it is unpacked
+MAX_NAME = 80  # characters
+
+
+class Translated(NamedTuple):
+    """Both pictures are RGB and as large as the one given, or MAX_RESULT_PIXELS."""
+
+    result: Image.Image
+    returned: Image.Image
+    remark: str
+    """What the sketch doctor has to say, or nothing."""
+
+
+def translate(translator: Translator, picture: Image.Image, direction: Direction, tidy: bool) -> Translated:
+    """There and back again; `tidy` has the sketch doctor see a drawing first, else the networks get it as it is."""
+    if direction == "photo_to_sketch" or not tidy:
+        return Translated(*translator.round_trip(picture, direction), "")
+    picture = images.resize(picture, images.size_within(*picture.size, MAX_RESULT_PIXELS))
+    treatment = treat(picture, translator.config.image_size)
+    photo, returned = translator.round_trip(treatment.sheet, direction)
+    return Translated(treatment.put_back(photo), treatment.put_back(returned), treatment.remark)
+
+
+def uploaded_file(upload: Any, folder: str) -> Path:
+    """The file of an upload, which must lie in Gradio's own `folder`; raises ImageError.
+
+    Gradio 6.31 lets a payload without its `meta` mark name any file of the server, and an API caller writes payloads.
+    """
+    path = Path(str((upload.get("path") if isinstance(upload, dict) else None) or "")).resolve()
+    if not path.is_relative_to(Path(folder).resolve()):
+        raise ImageError("The picture did not arrive; upload it as a file.")
+    return path
+
+
+def save_png(image: Image.Image, folder: str, name: str) -> str:
+    """The path of a new file `name` below Gradio's `folder`, which deletes it in time once a component has shown it."""
+    path = Path(tempfile.mkdtemp(dir=folder)) / name
+    image.save(path, compress_level=1)
+    return str(path)
+
+
+def safe_name(stem: str, taken: set[str]) -> str:
+    """`stem` with nothing in it that means something to a file system, unlike all that are `taken`; it is added."""
+    base = UNSAFE.sub("_", stem)[:MAX_NAME].strip(" _") or "picture"
+    name, number = base, 1
+    while name.casefold() in taken:
+        number += 1
+        name = f"{base} ({number})"
+    taken.add(name.casefold())
+    return name
