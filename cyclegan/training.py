@@ -1,11 +1,7 @@
-"""One step of CycleGAN, and the loop around it."""
+"""One step of CycleGAN; the loop around it is in `loop`."""
 
 from __future__ import annotations
 
-import logging
-import signal
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
@@ -16,20 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
 from cyclegan import losses
-from cyclegan.checkpoint import load_checkpoint, save_checkpoint
-from cyclegan.config import ConfigError, TrainConfig
-from cyclegan.data import Batch, batches, samples
+from cyclegan.config import TrainConfig
+from cyclegan.data import Batch
 from cyclegan.models import Discriminator, Generator
 from cyclegan.perceptual import PerceptualFeatures
 from cyclegan.pool import ColourHistory, ImagePool
-from cyclegan.tracking import Tracker, sample_sheet
 
-log = logging.getLogger(__name__)
-
-CONFIG = "config.json"
 COLOURS_REMEMBERED = 128  # some 50 steps: as many as make a distribution, few enough to be of the present generator
 DIRECTIONS = 16  # along which distributions of colours are compared, drawn anew at every step
 
@@ -56,7 +46,8 @@ class CycleGAN:
             Adam(chain(*(n.parameters() for n in pair)), config.learning_rate, config.betas, fused=True)
             for pair in ((self.G, self.F), (self.D_X, self.D_Y))
         )
-        self.photo_pool, self.sketch_pool = (ImagePool(config.pool, config.seed + offset) for offset in (1, 2))
+        self.critics_of = {"photo": self.D_X, "sketch": self.D_Y}
+        self.pools = {kind: ImagePool(config.pool, config.seed + 1 + n) for n, kind in enumerate(self.critics_of)}
         self.colours = ColourHistory(COLOURS_REMEMBERED)
         self.noise = torch.Generator(device).manual_seed(config.seed + 3)
         self.features = None
@@ -75,24 +66,31 @@ class CycleGAN:
         self._set_learning_rate()
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            with _frozen(self.D_X, self.D_Y):
-                fake_photo, fake_sketch, generator_losses = self._generate(batch)
+            with _frozen(self.D_X, self.D_Y, *(() if self._sketch_turn else (self.F,))):
+                fakes, generator_losses = self._generate(batch)
                 self._update(self.generators, generator_losses)
-            critic_losses = self._judge(batch, fake_photo, fake_sketch)
+            critic_losses = self._judge(batch, fakes)
             self._update(self.critics, critic_losses)
         self.shown_G.update_parameters(self.G)
         self.shown_F.update_parameters(self.F)
         self.number += 1
         return {name: loss.item() for name, loss in (generator_losses | critic_losses).items()}
 
-    def _generate(self, batch: Batch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    @property
+    def _sketch_turn(self) -> bool:
+        """Whether F and D_Y learn in this step; G and D_X always do."""
+        return self.number % self.config.loss.sketch_every == 0
+
+    def _generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """What G and, in its turn, F make of the batch, and their losses."""
         sketch, lines, photo, told = batch["sketch"], batch["lines"], batch["photo"], batch["coloured"]
         loss, found = self.config.loss, {}
         fake_photo, fake_sketch = self.G(sketch), self.F(photo)
-
-        photo_maps, sketch_maps = self.D_X.features(fake_photo), self.D_Y.features(fake_sketch)
-        found["adversarial/photo"] = losses.adversarial(photo_maps[-1], True, loss.kind)
-        found["adversarial/sketch"] = losses.adversarial(sketch_maps[-1], True, loss.kind)
+        fakes = {"photo": fake_photo, "sketch": fake_sketch} if self._sketch_turn else {"photo": fake_photo}
+        reals = {"photo": self._aim(fake_photo, batch), "sketch": batch["traced"]}
+        maps = {kind: self._beside(kind, fake, reals[kind]) for kind, fake in fakes.items()}
+        for kind, (fake_maps, _) in maps.items():
+            found[f"adversarial/{kind}"] = losses.adversarial(fake_maps[-1], True, loss.kind)
 
         with _statistics_kept(self.G, self.F):
             if loss.cycle_sketch and not (loss.alternate_cycles and self.number % 2):
@@ -105,37 +103,39 @@ class CycleGAN:
                     found["steady/photo"] = losses.colour(fake_photo[open_colour], cycled_photo[open_colour])
             if loss.identity and self.number % loss.identity_every == 0:
                 found["identity/photo"] = losses.identity(self.G(photo), photo)
-                found["identity/sketch"] = losses.identity(self.F(lines), lines)
+                if "sketch" in fakes:
+                    found["identity/sketch"] = losses.identity(self.F(lines), lines)
 
         if (pairs := batch["paired"]).any():
-            fakes = {"photo": fake_photo[pairs], "sketch": fake_sketch[pairs]}
-            reals = {"photo": self._aim(fake_photo, batch)[pairs], "sketch": batch["traced"][pairs]}
             if loss.paired:
-                found |= {f"paired/{kind}": losses.paired(fakes[kind], reals[kind]) for kind in fakes}
+                for kind, fake in fakes.items():
+                    found[f"paired/{kind}"] = losses.paired(fake[pairs], reals[kind][pairs])
             if loss.colour and told.any():
                 found["colour/photo"] = losses.colour(fake_photo[told], photo[told])
             if loss.spread and (untold := pairs & ~told).any():
                 found["spread/photo"] = self._spread(fake_photo[untold], photo[untold], batch["mask"][untold])
             if loss.feature_matching:
-                for kind, critic, maps in (("photo", self.D_X, photo_maps), ("sketch", self.D_Y, sketch_maps)):
-                    with torch.no_grad():
-                        targets = critic.features(reals[kind])[:-1]
-                    found[f"feature_matching/{kind}"] = losses.feature_matching([m[pairs] for m in maps[:-1]], targets)
+                for kind, both in maps.items():
+                    fake_maps, real_maps = ([m[pairs] for m in side[:-1]] for side in both)
+                    found[f"feature_matching/{kind}"] = losses.feature_matching(fake_maps, real_maps)
             if self.features:
                 with torch.no_grad():
-                    targets = self.features(reals["photo"])
-                found["perceptual/photo"] = losses.perceptual(self.features(fakes["photo"]), targets)
-        return fake_photo, fake_sketch, found
+                    targets = self.features(reals["photo"][pairs])
+                found["perceptual/photo"] = losses.perceptual(self.features(fake_photo[pairs]), targets)
+        return fakes, found
 
-    def _judge(self, batch: Batch, fake_photo: Tensor, fake_sketch: Tensor) -> dict[str, Tensor]:
-        kind, shown = (
-            self.config.loss.kind,
-            (self.photo_pool.exchange(fake_photo), self.sketch_pool.exchange(fake_sketch)),
-        )
-        return {
-            "critic/photo": losses.critic(self.D_X.logits(batch["photo"]), self.D_X.logits(shown[0]), kind),
-            "critic/sketch": losses.critic(self.D_Y.logits(batch["lines"]), self.D_Y.logits(shown[1]), kind),
-        }
+    def _judge(self, batch: Batch, fakes: dict[str, Tensor]) -> dict[str, Tensor]:
+        reals, found = {"photo": batch["photo"], "sketch": batch["lines"]}, {}
+        for kind, fake in fakes.items():
+            fake_maps, real_maps = self._beside(kind, self.pools[kind].exchange(fake), reals[kind])
+            found[f"critic/{kind}"] = losses.critic(real_maps[-1], fake_maps[-1], self.config.loss.kind)
+        return found
+
+    def _beside(self, kind: str, fake: Tensor, real: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """The critic's feature maps of both, seen as one batch: normalised apart, their statistics would tell which is
+        which, and the critic would need to learn nothing else."""
+        maps = self.critics_of[kind].features(torch.cat((fake, real)))
+        return [m[: len(fake)] for m in maps], [m[len(fake) :] for m in maps]
 
     def _aim(self, fake_photo: Tensor, batch: Batch) -> Tensor:
         """What ``fake_photo`` is compared with: the photo; where the colour is G's to choose, in G's colour."""
@@ -194,57 +194,10 @@ class CycleGAN:
             "shown_F": self.shown_F,
             "generators": self.generators,
             "critics": self.critics,
-            "photo_pool": self.photo_pool,
-            "sketch_pool": self.sketch_pool,
+            "photo_pool": self.pools["photo"],
+            "sketch_pool": self.pools["sketch"],
             "colours": self.colours,
         }
-
-
-def train(
-    config: TrainConfig, resume: bool = False, start: Mapping[str, Mapping[str, Tensor]] | None = None
-) -> CycleGAN:
-    """Train until ``config.steps`` or a signal to stop, saving on the way; returns the model as it stands.
-
-    ``start``: state dicts of "G", "F", "D_X", "D_Y" to fine-tune instead of random networks.
-
-    Writes ``config.json``, ``checkpoint.pt``, ``losses.csv``, ``losses.png`` and ``samples/`` into ``config.run``.
-
-    Raises:
-        ConfigError: a folder without images, or a run that is already there (or, with ``resume``, is not).
-        NonFiniteLossError: it diverged.
-    """
-    model = CycleGAN(config, pick_device())
-    checkpoint = config.run / "checkpoint.pt"
-    if resume:
-        load_checkpoint(checkpoint, model)
-    elif checkpoint.exists():
-        raise ConfigError(f"{config.run} already holds a run: continue it with --resume or choose another folder.")
-    elif start:
-        model.start_from(start)
-    tracker = Tracker(config.run, config.log_every, model.number)
-    (config.run / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    shown = samples(config.data, config.seed)
-    sampled = saved = time.monotonic()
-    data = batches(config.data, config.seed, model.number, config.steps)
-    total = config.steps * config.data.batch
-    with _stop_requested() as stop, tqdm(total=total, initial=model.number * config.data.batch, unit="img") as bar:
-        for batch in data:
-            found = model.step(batch)
-            tracker.add(model.number, found)
-            bar.update(config.data.batch)
-            bar.set_postfix({name: f"{value:.2f}" for name, value in tracker.recent.items()}, refresh=False)
-            now, over = time.monotonic(), stop.is_set() or model.number == config.steps
-            if over or now - sampled > 60 * config.sample_minutes:
-                sample_sheet(model.shown_G, model.shown_F, shown, tracker.samples / f"{model.number:07d}.jpg")
-                sampled = now
-            if over or now - saved > 60 * config.checkpoint_minutes:
-                save_checkpoint(checkpoint, model)
-                tracker.plot()
-                saved = now
-            if stop.is_set():
-                log.info("Stopped at step %d; continue with --resume.", model.number)
-                break
-    return model
 
 
 def _moving_average(decay: float) -> Callable[..., None]:
@@ -255,11 +208,6 @@ def _moving_average(decay: float) -> Callable[..., None]:
         get_ema_multi_avg_fn(min(decay, (1 + number) / (10 + number)))(averaged, current, count)
 
     return average
-
-
-def pick_device() -> torch.device:
-    """The accelerator if there is one, else the CPU."""
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 @contextmanager
@@ -283,16 +231,3 @@ def _statistics_kept(*networks: nn.Module) -> Iterator[None]:
     yield
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-
-
-@contextmanager
-def _stop_requested() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or a polite kill sets, so that the step under way is finished and saved."""
-    stop = threading.Event()
-    signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

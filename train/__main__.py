@@ -10,7 +10,8 @@ from pathlib import Path
 from cyclegan.config import ConfigError, load_train_config
 from cyclegan.data import UnpairedImages
 from cyclegan.hub import load_weights
-from cyclegan.training import CycleGAN, NonFiniteLossError, pick_device, train
+from cyclegan.loop import pick_device, train
+from cyclegan.training import CycleGAN, NonFiniteLossError
 from cyclegan.weights import FILES, WeightsError
 
 log = logging.getLogger("train")

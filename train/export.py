@@ -11,7 +11,8 @@ import torch
 
 from cyclegan.checkpoint import load_checkpoint
 from cyclegan.config import ConfigError, TrainConfig, WeightsConfig
-from cyclegan.training import CONFIG, CycleGAN
+from cyclegan.loop import CONFIG
+from cyclegan.training import CycleGAN
 from cyclegan.weights import WeightsError, save_weights
 
 log = logging.getLogger("train.export")

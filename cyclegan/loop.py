@@ -1,0 +1,89 @@
+"""The loop around `CycleGAN.step`: data in, progress, samples, checkpoints, a polite end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from cyclegan.checkpoint import load_checkpoint, save_checkpoint
+from cyclegan.config import ConfigError, TrainConfig
+from cyclegan.data import batches, samples
+from cyclegan.tracking import Tracker, sample_sheet
+from cyclegan.training import CycleGAN
+
+log = logging.getLogger(__name__)
+
+CONFIG = "config.json"
+
+
+def train(
+    config: TrainConfig, resume: bool = False, start: Mapping[str, Mapping[str, Tensor]] | None = None
+) -> CycleGAN:
+    """Train until ``config.steps`` or a signal to stop, saving on the way; returns the model as it stands.
+
+    ``start``: state dicts of "G", "F", "D_X", "D_Y" to fine-tune instead of random networks.
+
+    Writes ``config.json``, ``checkpoint.pt``, ``losses.csv``, ``losses.png`` and ``samples/`` into ``config.run``.
+
+    Raises:
+        ConfigError: a folder without images, or a run that is already there (or, with ``resume``, is not).
+        NonFiniteLossError: it diverged.
+    """
+    model = CycleGAN(config, pick_device())
+    checkpoint = config.run / "checkpoint.pt"
+    if resume:
+        load_checkpoint(checkpoint, model)
+    elif checkpoint.exists():
+        raise ConfigError(f"{config.run} already holds a run: continue it with --resume or choose another folder.")
+    elif start:
+        model.start_from(start)
+    tracker = Tracker(config.run, config.log_every, model.number)
+    (config.run / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    shown = samples(config.data, config.seed)
+    sampled = saved = time.monotonic()
+    data = batches(config.data, config.seed, model.number, config.steps)
+    total = config.steps * config.data.batch
+    with _stop_requested() as stop, tqdm(total=total, initial=model.number * config.data.batch, unit="img") as bar:
+        for batch in data:
+            found = model.step(batch)
+            tracker.add(model.number, found)
+            bar.update(config.data.batch)
+            bar.set_postfix({name: f"{value:.2f}" for name, value in tracker.recent.items()}, refresh=False)
+            now, over = time.monotonic(), stop.is_set() or model.number == config.steps
+            if over or now - sampled > 60 * config.sample_minutes:
+                sample_sheet(model.shown_G, model.shown_F, shown, tracker.samples / f"{model.number:07d}.jpg")
+                sampled = now
+            if over or now - saved > 60 * config.checkpoint_minutes:
+                save_checkpoint(checkpoint, model)
+                tracker.plot()
+                saved = now
+            if stop.is_set():
+                log.info("Stopped at step %d; continue with --resume.", model.number)
+                break
+    return model
+
+
+def pick_device() -> torch.device:
+    """The accelerator if there is one, else the CPU."""
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+@contextmanager
+def _stop_requested() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or a polite kill sets, so that the step under way is finished and saved."""
+    stop = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

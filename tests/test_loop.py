@@ -1,0 +1,76 @@
+"""The loop: resumed equals uninterrupted, stops politely, leaves what it says."""
+
+import csv
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cyclegan.config import ConfigError, TrainConfig
+from cyclegan.data import Batch
+from cyclegan.loop import pick_device, train
+from cyclegan.training import CycleGAN
+from tests.training_fixtures import CPU, same
+
+pytest_plugins = ["tests.training_fixtures"]
+
+
+def test_resumed_equals_uninterrupted_bit_for_bit(config: TrainConfig, tmp_path: Path) -> None:
+    whole = train(config)
+    first = config.model_copy(update={"run": tmp_path / "halves"})
+    stopped_early(first, after=2)
+    resumed = train(first, resume=True)
+    assert same(whole.state_dict(), resumed.state_dict())
+    losses = [(folder / "losses.csv").read_text() for folder in (config.run, first.run)]
+    assert losses[0] == losses[1]
+
+
+def stopped_early(config: TrainConfig, after: int) -> None:
+    """Train as a run that is told to stop, as by Ctrl-C, during step ``after``."""
+    step = CycleGAN.step
+
+    def stopping(model: CycleGAN, batch: Batch) -> dict[str, float]:
+        if model.number == after - 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(model, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CycleGAN, "step", stopping)
+        assert train(config).number == after
+
+
+def test_ctrl_c_saves_and_gives_the_signal_back(config: TrainConfig) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    stopped_early(config, after=1)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert (config.run / "checkpoint.pt").exists()
+
+
+def test_a_run_leaves_curves_rows_and_samples(config: TrainConfig) -> None:
+    train(config)
+    with (config.run / "losses.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert all(float(row["critic/photo"]) > 0 for row in rows)
+    with Image.open(config.run / "losses.png") as curves, Image.open(config.run / "samples" / "0000004.jpg") as sheet:
+        blue = (np.asarray(curves.convert("RGB")) == (31, 119, 180)).all(2)  # the first line's colour
+        assert blue.any()
+        assert sheet.width > 6 * 32
+    assert TrainConfig.model_validate_json((config.run / "config.json").read_text()) == config
+
+
+def test_a_run_is_not_overwritten_nor_resumed_from_nothing(config: TrainConfig) -> None:
+    with pytest.raises(ConfigError, match="no run to resume"):
+        train(config, resume=True)
+    train(config)
+    with pytest.raises(ConfigError, match="already holds a run"):
+        train(config)
+
+
+def test_the_device_is_the_cpu_where_there_is_nothing_faster(monkeypatch) -> None:
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
+    assert pick_device() == CPU

@@ -1,0 +1,41 @@
+"""A run of tiny networks on a few small photos, for the tests of training."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from cyclegan.config import DataConfig, DiscriminatorConfig, GeneratorConfig, LossConfig, TrainConfig
+
+CPU = torch.device("cpu")
+LOSSES = LossConfig(paired=1, colour=1, spread=1, steady=1, feature_matching=1)
+
+
+@pytest.fixture
+def config(tmp_path: Path, make_photo: Callable[..., Image.Image]) -> TrainConfig:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(3):
+        make_photo((48, 48), number).save(photos / f"{number}.png")
+    return TrainConfig(
+        data=DataConfig(photos=photos, size=32, batch=2, workers=0, held_out=0),
+        loss=LOSSES,
+        generator=GeneratorConfig(widths=(4, 8), top_width=4, bottleneck_blocks=1, decoder_blocks=(0,)),
+        discriminator=DiscriminatorConfig(widths=(4,)),
+        run=tmp_path / "run",
+        steps=4,
+        pool=3,
+        log_every=2,
+        bfloat16=False,
+    )
+
+
+def same(one, other) -> bool:
+    """Bit for bit, through dicts and lists."""
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
