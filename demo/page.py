@@ -10,6 +10,7 @@ import gradio as gr
 from cyclegan import images
 from cyclegan.inference import Translator
 from demo.draw import draw_tab
+from demo.guard import guard
 from demo.model import model_tab
 from demo.parts import WEB, foot_line, message
 from demo.uploads import upload_tab
@@ -65,6 +66,7 @@ def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> None:
         enable_monitoring=False,
         ssr_mode=False,
         max_file_size=images.MAX_FILE_BYTES,
+        app_kwargs=guard(demo),
         **options,
     )
 

@@ -1,0 +1,68 @@
+"""Bad input, floods, bad manners, against `python app.py` itself: one clear sentence, little memory, nothing left."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+from functools import partial
+
+import pytest
+
+from demo.guard import MAX_EVENTS_WAITING
+from tests import abuse
+from tests.abuse import PICTURE, Case, attempt, by_payload, flood, leave, many_events
+from tests.server import Server
+
+pytest_plugins = ["tests.server_fixtures"]
+
+NOWHERE = "http://127.0.0.1:9/a.png"
+CASES = abuse.cases(NOWHERE)
+MAX_GROWTH = 300  # MB
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_bad_input(server: Server, case: Case) -> None:
+    outcome = asyncio.run(attempt(server, case))
+    assert re.search(case.answer, outcome.said)
+    assert str(server.temporary) not in outcome.said
+    assert "site-packages" not in outcome.said
+    assert outcome.growth < MAX_GROWTH
+
+
+def test_nothing_stays_of_a_refused_upload(server: Server) -> None:
+    before = server.files()
+    for case in CASES:
+        if "MB upload" in case.name:
+            asyncio.run(attempt(server, case))
+    assert server.files() == before
+
+
+def test_addresses_are_not_fetched(server: Server) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(0)
+        payload = {"path": f"http://127.0.0.1:{other.getsockname()[1]}/a.png", "meta": {"_type": "gradio.FileData"}}
+        asyncio.run(attempt(server, Case("address", partial(by_payload, "photo_to_sketch", payload), "")))
+        with pytest.raises(BlockingIOError):
+            other.accept()
+
+
+def test_a_flood_of_frames_leaves_room_for_others_and_nothing_behind(server: Server) -> None:
+    came = asyncio.run(flood(server, frames=100, at_once=20))
+    assert came.answers + came.busy == 100
+    assert came.waits
+    assert came.files == 0
+    assert came.grown < MAX_GROWTH
+
+
+def test_visitors_who_leave_hold_nobody_up(server: Server) -> None:
+    asyncio.run(leave(server, 10))
+    assert asyncio.run(many_events(server, 1)) == [PICTURE]
+    assert asyncio.run(flood(server, frames=1, at_once=1)).answers == 1
+
+
+def test_a_full_queue_says_so_and_empties_again(server: Server) -> None:
+    said = asyncio.run(many_events(server, MAX_EVENTS_WAITING + 8))
+    assert set(said) - {PICTURE}
+    assert all(one == PICTURE or "ueue is full" in one for one in said)
+    assert asyncio.run(many_events(server, 1)) == [PICTURE]

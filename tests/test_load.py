@@ -1,0 +1,33 @@
+"""Visitors side by side get their own pictures, all of them, and leave nothing on the server."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.load import LINE, Tally, table, watched_visit
+from tests.server import Server
+
+pytest_plugins = ["tests.server_fixtures"]
+
+
+def test_everybody_gets_his_own_pictures(server: Server) -> None:
+    run = watched_visit(server, clients=4, seconds=3, uploading=0.25)
+    drawing, uploading = run["rows"]
+    assert drawing["visitors"] == "3 drawing"
+    assert uploading["visitors"] == "1 uploading"
+    for row in run["rows"]:
+        assert row["pictures"] > 0
+        assert row["p50"] <= row["p95"] <= row["p99"] <= row["longest"]
+        assert [row[fault] for fault in ("errors", "swapped", "wrong", "lost")] == [0, 0, 0, 0]
+    assert table(run).count("\n") == 1
+    assert len(LINE.format(**drawing)) > 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "faults"),
+    [(b"mine", (0, 0, 0)), (b"hers", (1, 0, 0)), (b"odd", (0, 1, 0)), (b"", (0, 0, 1))],
+)
+def test_a_picture_of_another_visitor_is_noticed(answer: bytes, faults: tuple[int, int, int]) -> None:
+    tally = Tally()
+    tally.judge(answer, b"mine", {b"mine", b"hers"})
+    assert (tally.swapped, tally.wrong, tally.lost) == faults
