@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +50,7 @@ class Batch:
 
 def translate_all(
     translator: Translator, direction: Direction, tidy: bool, uploads: Sequence[Any], folder: str
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Write the results into a ZIP below Gradio's `folder`, and yield after each picture; the ZIP is whole at the end.
 
     What ends before, and a batch without a result, leaves no file.

@@ -17,7 +17,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageOps
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from cyclegan.images import open_image, to_rgb
 from cyclegan.inference import Direction, Translator
@@ -213,7 +213,7 @@ def test_edit_these_lines(page: Page, make_photo: Any) -> None:
 def start_batch(panel: Locator, files: dict[str, bytes]) -> None:
     panel.get_by_role("button", name="Many at once").click()
     panel.locator(".batch input[type=file]").set_input_files(
-        [{"name": name, "mimeType": "image/png", "buffer": content} for name, content in files.items()]
+        [FilePayload(name=name, mimeType="image/png", buffer=content) for name, content in files.items()]
     )
     expect(panel.locator(".batch .file-preview tr, .batch .file")).to_have_count(len(files))
     panel.get_by_role("button", name="Translate all").click()
