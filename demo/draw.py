@@ -1,4 +1,7 @@
-"""The Draw tab: a canvas (web/canvas.*, web/photo.js) whose photo follows the pen."""
+"""The Draw tab: a canvas (web/canvas.*), the photo under the pen (web/photo.js), and more of both (web/extras.js).
+
+The server keeps nothing between two questions: each carries its drawing with it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import base64
 import json
 import threading
 import time
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,88 +18,204 @@ import gradio as gr
 from PIL import Image
 
 from cyclegan import images
+from cyclegan.doctor import Treatment, treat
 from cyclegan.images import ImageError
 from cyclegan.inference import Translator
+from cyclegan.realism import CRITICS, LEGEND, Critics
+from cyclegan.timelapse import gif
+from cyclegan.variations import variations
+from cyclegan.weights import WeightsError, file_of
 from demo.parts import WEB, milliseconds_since
 
-SCRIPTS = ("canvas.js", "photo.js")  # read as one: the drawing, and the photo that follows it
+SCRIPTS = ("canvas.js", "photo.js", "extras.js")  # read as one
 CANVAS_SIDE = 512  # pixels, as in web/canvas.html
-MAX_FRAME_CHARACTERS = 2_000_000  # of a frame's data URL; a sheet full of scribble has 400,000
+MAX_FRAME_CHARACTERS = 2_000_000  # of a picture's data URL; a sheet full of scribble has 400,000
 MAX_FRAMES_WAITING = 16  # from all visitors together; each page sends its next frame after the answer to its last
-PNG_URL = "data:image/png;base64,"
+MAX_EXTRAS = 1  # at a time, from all visitors together: nobody's pen waits long for a gallery or a film
+MAX_MOMENTS = 60  # of a film
+PNG_URL, JPEG_URL = "data:image/png;base64,", "data:image/jpeg;base64,"
 COLOURS = {  # ink beside the black pen, for weights that understand colour
     "black": "#000000", "red": "#d62828", "orange": "#f77f00", "yellow": "#fcbf49", "green": "#2a9d3f",
     "blue": "#1d6fd1", "violet": "#7b2cbf", "brown": "#7f4f24",
 }  # fmt: skip
 
+Answer = dict[str, Any]
+
 
 def draw_tab(translator: Translator | None, problem: str, drawings: list[Path]) -> None:
     """A canvas whose photo follows the pen: the page calls `redraw` with one frame at a time."""
-    places = threading.BoundedSemaphore(MAX_FRAMES_WAITING)
+    frames, extras = threading.BoundedSemaphore(MAX_FRAMES_WAITING), threading.BoundedSemaphore(MAX_EXTRAS)
+    critics = critics_of(translator)
 
-    def redraw(frame: Any) -> dict[str, Any]:
+    def answer(places: threading.BoundedSemaphore, question: Callable[[Translator], Answer]) -> Answer:
         if translator is None:
             return {"error": problem}
         if not places.acquire(blocking=False):
             return {"busy": True}
         try:
-            return answer_frame(translator, frame)
-        except ImageError as error:
+            return question(translator)
+        except (ImageError, WeightsError) as error:
             return {"error": str(error)}
         finally:
             places.release()
+
+    def redraw(frame: Any) -> Answer:
+        return answer(frames, lambda translator: answer_frame(translator, frame, critics))
+
+    def vary(frame: Any) -> Answer:
+        return answer(extras, lambda translator: answer_vary(translator, frame))
+
+    def film(moments: Any) -> Answer:
+        return answer(extras, lambda _: answer_film(moments))
 
     hints = translator is not None and translator.config.colour_hints
     examples = [{"name": path.stem, "strokes": json.loads(path.read_text())} for path in drawings]
     gr.HTML(
         html_template=(WEB / "canvas.html").read_text(encoding="utf-8"),
         js_on_load="".join((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS),
-        server_functions=[redraw],
+        server_functions=[redraw, vary, film],
         examples=examples,
         colours=[{"name": name, "value": value} for name, value in COLOURS.items()] if hints else [],
+        critics=critics is not None,
         elem_id="draw",
     )
 
 
-def answer_frame(translator: Translator, frame: Any) -> dict[str, Any]:
-    """One frame of the canvas, `{"image": data URL of a PNG, "final": is the pen up?}`, as pictures for the page.
+def critics_of(translator: Translator | None) -> Critics | None:
+    """The critics that lie beside the translator's networks, not yet loaded; None if there are none."""
+    folder = translator.folder if translator else None
+    there = {path.name for path in folder.iterdir()} if folder else set()
+    return Critics(folder) if folder and all(file_of(name, there) in there for name in CRITICS.values()) else None
 
-    While the pen moves the answer is the photo alone, as JPEG; at its end the photo and the drawing made from it,
-    lossless. All are as large as the networks like their sheet, and an empty drawing gives no picture.
+
+# --- frames ---------------------------------------------------------------------------------------------------------
+
+
+def answer_frame(translator: Translator, frame: Any, critics: Critics | None = None) -> Answer:
+    """One frame of the canvas as pictures for the page. A frame is a dict of
+
+    - image: data URL of a PNG, the drawing
+    - final: is the pen up?
+    - tidy: does the sketch doctor see the drawing first? If not, the model gets it exactly as it is.
+    - judge: are the critics asked?
+
+    While the pen moves the answer is the photo alone, as JPEG; at its end the photo, the drawing made from it, the
+    sheet that the model saw, all lossless, what the doctor remarks and what the critics think. An empty drawing gives
+    no picture.
 
     Raises:
         ImageError: the frame, which anyone may have made, is not one that the canvas makes.
     """
     frame = frame if isinstance(frame, dict) else {}
-    sheet = open_frame(frame.get("image"))
-    if sheet.convert("L").getextrema() == (255, 255):
+    drawing = open_frame(frame.get("image"))
+    if drawing.convert("L").getextrema() == (255, 255):
         return {"photo": None}
     start = time.perf_counter()
-    sketch = images.fit_square(sheet, translator.config.image_size)
+    treated = treatment(drawing, translator.config.image_size, bool(frame.get("tidy")))
     if not frame.get("final"):
-        return {"photo": _data_url(translator.sketch_to_photo(sketch), "JPEG"), "took": milliseconds_since(start)}
-    photo, returned = translator.round_trip(sketch, "sketch_to_photo")
-    took = milliseconds_since(start)
-    return {"photo": _data_url(photo, "PNG"), "returned": _data_url(returned, "PNG"), "took": took}
+        photo = translator.sketch_to_photo(treated.sheet)
+        return {"photo": data_url(put_back(treated, photo), "JPEG"), "took": milliseconds_since(start)}
+    photo, returned = translator.round_trip(treated.sheet, "sketch_to_photo")
+    answer = {
+        "photo": data_url(put_back(treated, photo)),
+        "returned": data_url(put_back(treated, returned)),
+        "sheet": data_url(treated.sheet),
+        "remark": treated.remark,
+        "took": milliseconds_since(start),
+    }
+    if frame.get("judge") and critics:
+        of_photo, of_sketch = critics.opinion(photo, "photo"), critics.opinion(returned, "sketch")
+        answer["opinion"] = {
+            "photo": data_url(put_back(treated, of_photo.overlay)),
+            "returned": data_url(put_back(treated, of_sketch.overlay)),
+            "sentence": f"{of_photo.sentence} {LEGEND}",
+        }
+    return answer
+
+
+def treatment(drawing: Image.Image, size: int, tidy: bool) -> Treatment:
+    """What the sketch doctor makes of the drawing or, untidied, the drawing itself on a sheet of `size`."""
+    if tidy:
+        return treat(drawing, size)
+    return Treatment(images.fit_square(drawing, size), "", (0, 0, *drawing.size), drawing.size)
+
+
+def put_back(treated: Treatment, picture: Image.Image) -> Image.Image:
+    """A picture of the sheet with the object where it was drawn; the very same if that is where it is."""
+    return picture if treated.region == (0, 0, *treated.size) else treated.put_back(picture)
+
+
+# --- more of them ---------------------------------------------------------------------------------------------------
+
+
+def answer_vary(translator: Translator, frame: Any) -> Answer:
+    """Six other photos of a frame's drawing, each with the drawing that gives it. Raises ImageError."""
+    frame = frame if isinstance(frame, dict) else {}
+    treated = treatment(open_frame(frame.get("image")), CANVAS_SIDE, bool(frame.get("tidy")))
+    return {
+        "variations": [
+            {
+                "name": one.name,
+                "sketch": data_url(put_back(treated, one.sketch)),
+                "photo": data_url(put_back(treated, one.photo)),
+            }
+            for one in variations(treated.sheet, translator)
+        ]
+    }
+
+
+def answer_film(moments: Any) -> Answer:
+    """A GIF of a drawing growing beside its photo.
+
+    `moments` are pairs of data URLs: a frame of the canvas, and the photo that it was answered while the pen moved.
+
+    Raises:
+        ImageError: one of them, which anyone may have made, is something else.
+    """
+    if not isinstance(moments, list) or not 0 < len(moments) <= MAX_MOMENTS:
+        raise ImageError(f"A film has between 1 and {MAX_MOMENTS} moments.")
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in moments):
+        raise ImageError("Each moment of a film is a drawing and its photo.")
+    film = gif([(open_frame(drawing), open_photo(photo)) for drawing, photo in moments])
+    return {"film": "data:image/gif;base64," + base64.b64encode(film).decode("ascii")}
+
+
+# --- pictures from and for the page ---------------------------------------------------------------------------------
 
 
 def open_frame(url: Any) -> Image.Image:
     """The RGB picture in a data URL of the canvas; raises ImageError for anything else."""
-    if not isinstance(url, str) or not url.startswith(PNG_URL):
-        raise ImageError("The drawing must come as a PNG data URL.")
-    if len(url) > MAX_FRAME_CHARACTERS:
-        raise ImageError("The drawing is too large; clear the sheet and start again.")
-    try:
-        data = base64.b64decode(url.removeprefix(PNG_URL), validate=True)
-    except ValueError:
-        raise ImageError("The drawing is damaged: it is not valid base64.") from None
-    image = images.open_image(BytesIO(data))
-    if image.format != "PNG" or image.size != (CANVAS_SIDE, CANVAS_SIDE):
+    image = _open_url(url, "PNG", "drawing")
+    if image.size != (CANVAS_SIDE, CANVAS_SIDE):
         raise ImageError(f"The drawing must be a PNG of {CANVAS_SIDE}×{CANVAS_SIDE} pixels.")
     return images.to_rgb(image)
 
 
-def _data_url(image: Image.Image, kind: str) -> str:
+def open_photo(url: Any) -> Image.Image:
+    """The RGB picture in a data URL of a photo of the live path; raises ImageError for anything else."""
+    image = _open_url(url, "JPEG", "photo")
+    if image.width != image.height or image.width > CANVAS_SIDE:
+        raise ImageError(f"The photo must be a square JPEG of at most {CANVAS_SIDE} pixels.")
+    return images.to_rgb(image)
+
+
+def _open_url(url: Any, kind: str, name: str) -> Image.Image:
+    head = PNG_URL if kind == "PNG" else JPEG_URL
+    if not isinstance(url, str) or not url.startswith(head):
+        raise ImageError(f"The {name} must come as a {kind} data URL.")
+    if len(url) > MAX_FRAME_CHARACTERS:
+        raise ImageError(f"The {name} is too large; clear the sheet and start again.")
+    try:
+        data = base64.b64decode(url.removeprefix(head), validate=True)
+    except ValueError:
+        raise ImageError(f"The {name} is damaged: it is not valid base64.") from None
+    image = images.open_image(BytesIO(data))
+    if image.format != kind:
+        raise ImageError(f"The {name} must be a {kind}.")
+    return image
+
+
+def data_url(image: Image.Image, kind: str = "PNG") -> str:
     buffer = BytesIO()
     options: dict[str, Any] = {"quality": 88, "subsampling": 0} if kind == "JPEG" else {"compress_level": 1}
     image.save(buffer, kind, **options)

@@ -1,25 +1,57 @@
-"""Frames of the canvas (demo/draw.py), which anyone may have made; the page itself has test_canvas.py."""
+"""What the Draw tab's server answers (demo/draw.py) to whatever it is asked; the page itself has test_canvas.py."""
 
 from __future__ import annotations
 
 import base64
+import threading
+from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import gradio as gr
+import numpy as np
 import pytest
 from PIL import Image
 
-from cyclegan.images import ImageError
+from cyclegan.doctor import treat
+from cyclegan.images import ImageError, fit_square
 from cyclegan.inference import Translator
-from demo.draw import MAX_FRAME_CHARACTERS, PNG_URL, answer_frame
+from demo import draw
+from demo.draw import (
+    JPEG_URL,
+    MAX_FRAME_CHARACTERS,
+    MAX_MOMENTS,
+    PNG_URL,
+    answer_film,
+    answer_frame,
+    answer_vary,
+    critics_of,
+    data_url,
+    draw_tab,
+)
+from demo.page import EXAMPLES
+from tests.browser import decode
 
 pytest_plugins = ["tests.browser_fixtures"]
+
+
+# --- frames ---------------------------------------------------------------------------------------------------------
 
 
 def png_url(image: Image.Image, kind: str = "PNG") -> str:
     buffer = BytesIO()
     image.save(buffer, kind)
     return PNG_URL + base64.b64encode(buffer.getvalue()).decode()
+
+
+@pytest.fixture
+def small() -> Image.Image:
+    """A small drawing in a corner of the canvas."""
+    sheet = Image.new("RGB", (512, 512), "white")
+    bag = Image.open(EXAMPLES / "sketches" / "bag.png").convert("RGB")
+    sheet.paste(bag.resize((200, 200), Image.Resampling.LANCZOS), (30, 40))
+    return sheet
 
 
 @pytest.mark.parametrize(
@@ -45,3 +77,120 @@ def test_frames_of_strangers(translator: Translator, frame: Any, sentence: str) 
 def test_empty_frame_has_no_photo(translator: Translator) -> None:
     assert answer_frame(translator, {"image": png_url(Image.new("RGB", (512, 512), "white"))}) == {"photo": None}
     assert answer_frame(translator, {"image": png_url(Image.new("RGBA", (512, 512)))}) == {"photo": None}
+
+
+@pytest.mark.parametrize("tidy", [False, None, 0])
+def test_untidied_is_exactly_raw(translator: Translator, small: Image.Image, tidy: Any) -> None:
+    sheet = fit_square(small, 64)
+    photo, returned = translator.round_trip(sheet, "sketch_to_photo")
+    answer = answer_frame(translator, {"image": png_url(small), "final": True, "tidy": tidy})
+    assert np.array_equal(decode(answer["photo"]), photo)
+    assert np.array_equal(decode(answer["returned"]), returned)
+    assert np.array_equal(decode(answer["sheet"]), sheet)
+    assert answer["remark"] == ""
+
+
+def test_tidied_is_treated_and_put_back(translator: Translator, small: Image.Image) -> None:
+    treated = treat(small, 64)
+    photo, returned = translator.round_trip(treated.sheet, "sketch_to_photo")
+    answer = answer_frame(translator, {"image": png_url(small), "final": True, "tidy": True})
+    assert np.array_equal(decode(answer["sheet"]), treated.sheet)
+    assert np.array_equal(decode(answer["photo"]), treated.put_back(photo))
+    assert np.array_equal(decode(answer["returned"]), treated.put_back(returned))
+    assert answer["remark"] == treated.remark != ""
+    live = answer_frame(translator, {"image": png_url(small), "tidy": True})
+    assert live.keys() == {"photo", "took"}
+    assert live["photo"].startswith(JPEG_URL)
+    assert np.abs(decode(live["photo"]).astype(int) - treated.put_back(photo)).mean() < 8
+
+
+def test_critics_are_asked_when_the_pen_is_up(translator: Translator, small: Image.Image) -> None:
+    critics = critics_of(translator)
+    frame = {"image": png_url(small), "final": True, "judge": True}
+    answer = answer_frame(translator, frame, critics)
+    assert "opinion" in answer["opinion"]["sentence"]
+    for name in ("photo", "returned"):
+        assert decode(answer["opinion"][name]).shape == decode(answer[name]).shape
+        assert not np.array_equal(decode(answer["opinion"][name]), decode(answer[name]))
+    assert "opinion" not in answer_frame(translator, frame | {"judge": False}, critics)
+    assert "opinion" not in answer_frame(translator, frame | {"final": False}, critics)
+    assert "opinion" not in answer_frame(translator, frame, None)
+
+
+def test_no_critics_without_their_files(weights_folder: Path) -> None:
+    assert critics_of(None) is None
+    assert critics_of(Translator.from_pretrained(weights_folder)) is not None
+    (weights_folder / "discriminator_D_Y.pth").unlink()
+    assert critics_of(Translator.from_pretrained(weights_folder)) is None
+
+
+# --- variations, time-lapse -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tidy", [True, False])
+def test_six_variations_are_drawings_with_their_photos(translator: Translator, small: Image.Image, tidy: bool) -> None:
+    others = answer_vary(translator, {"image": png_url(small), "tidy": tidy})["variations"]
+    assert len({one["name"] for one in others}) == len({one["photo"] for one in others}) == 6
+    for one in others:
+        sketch = Image.fromarray(decode(one["sketch"]))
+        assert sketch.size == (512, 512)
+        assert np.abs(np.asarray(sketch).astype(int) - small).mean() < 8  # where it was drawn
+        if not tidy:
+            assert np.array_equal(decode(one["photo"]), translator.sketch_to_photo(fit_square(sketch, 64)))
+
+
+def test_film(small: Image.Image, make_photo: Callable[..., Image.Image]) -> None:
+    photo = data_url(make_photo((64, 64)), "JPEG")
+    film = answer_film([[png_url(Image.new("RGB", (512, 512), "white")), photo], [png_url(small), photo]])["film"]
+    image: Any = Image.open(BytesIO(base64.b64decode(film.removeprefix("data:image/gif;base64,"))))
+    assert (image.format, image.n_frames) == ("GIF", 2)
+
+
+PAPER, PHOTO = png_url(Image.new("RGB", (512, 512))), data_url(Image.new("RGB", (64, 64)), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("moments", "sentence"),
+    [
+        (None, "moments"),
+        ([], "moments"),
+        ([[PAPER, PHOTO]] * (MAX_MOMENTS + 1), "moments"),
+        ([PAPER, PHOTO], "drawing and its photo"),
+        ([[PAPER, PHOTO, PHOTO]], "drawing and its photo"),
+        ([[PHOTO, PAPER]], "PNG data URL"),
+        ([[PAPER, PAPER]], "JPEG data URL"),
+        ([[PAPER, JPEG_URL + "AAAA"]], "not an image"),
+        ([[PAPER, JPEG_URL + PAPER.removeprefix(PNG_URL)]], "must be a JPEG"),
+        ([[PAPER, data_url(Image.new("RGB", (1024, 1024)), "JPEG")]], "at most 512"),
+        ([[PAPER, data_url(Image.new("RGB", (64, 32)), "JPEG")]], "square"),
+    ],
+)
+def test_films_of_strangers(moments: Any, sentence: str) -> None:
+    with pytest.raises(ImageError, match=sentence):
+        answer_film(moments)
+
+
+def test_one_extra_at_a_time_and_live_frames_beside_it(
+    translator: Translator, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*_: Any) -> list[Any]:
+        begun.set()
+        assert go_on.wait(30)
+        return []
+
+    monkeypatch.setattr(draw, "variations", slow)
+    with gr.Blocks() as demo:
+        draw_tab(translator, "", [])
+    (tab,) = (block for block in demo.blocks.values() if isinstance(block, gr.HTML))
+    frame = {"image": png_url(small)}
+    first = threading.Thread(target=tab.vary, args=[frame])  # type: ignore[attr-defined]
+    first.start()
+    assert begun.wait(30)
+    assert tab.vary(frame) == tab.film([]) == {"busy": True}  # type: ignore[attr-defined]
+    assert "photo" in tab.redraw(frame)  # type: ignore[attr-defined]
+    go_on.set()
+    first.join()
+    assert tab.vary(frame) == {"variations": []}  # type: ignore[attr-defined]
+    assert "moments" in tab.film([])["error"]  # type: ignore[attr-defined]

@@ -1,6 +1,6 @@
-// The drawing. Gradio runs this file and photo.js, joined, as the body of one function when the component is mounted:
+// The drawing. Gradio runs this file, photo.js and extras.js as one, the body of a function, when the component is mounted:
 //   element: the component's root, already holding canvas.html
-//   props:   what draw.py passed: examples (name, strokes) and colours
+//   props:   what draw.py passed: examples (name, strokes), colours, critics
 //   server:  draw.py's functions, each a Promise of its answer, undefined if the server could not be reached
 //
 // A drawing is a list of steps (what undo takes back), a step is a list of strokes, a stroke is

@@ -1,4 +1,4 @@
-// The photo that follows the drawing (canvas.js), and what can be done with it.
+// The photo that follows the drawing (canvas.js): live frames, and other looks at them: tidy, compare, realism.
 //
 // At most one frame is on its way; what is drawn meanwhile goes out as one newer frame when the answer is there. So
 // frames never queue up, and an answer is shown only if nothing newer was shown or cleared before it came.
@@ -6,21 +6,32 @@
 const FRAME_GAP = 30; // ms between an answer and the next frame: room for the pen itself
 const RETRY_GAP = 1000; // ms
 
+const tidy = find(".tidy input");
+const look = find(".look");
+const judge = find(".judge"); // null for weights without critics
+const isPressed = (button) => button?.getAttribute("aria-pressed") === "true";
+
 let version = 0; // of the drawing
 let sent = 0; // version of the latest frame on its way or answered
 let shown = 0; // version of the picture on the page
 let waiting = false;
+let turn = Promise.resolve();
+
+/** Asks the server, one thing after the other; undefined if it could not be reached. */
+const ask = (name, question) => (turn = turn.then(() => server[name](question)).catch(() => undefined));
+
+const trouble = (answer) =>
+  answer ? "Many people are drawing. One moment…" : "The server does not answer. Trying again…";
 
 function request() {
   version += 1;
   find(".draw").classList.toggle("empty", isEmpty());
   find('[data-action="undo"]').disabled = !steps.length;
   find('[data-action="redo"]').disabled = !undone.length;
+  if (stroke) peek(false);
   if (isEmpty()) {
     sent = shown = version;
-    showResult(".photo", null);
-    showResult(".returned", null);
-    showMessage("");
+    show({ photo: null });
   }
   wipe();
   next();
@@ -31,10 +42,11 @@ async function next() {
   waiting = true;
   const [mine, final] = [version, !stroke];
   sent = mine;
-  const answer = await server.redraw({ image: canvas.toDataURL("image/png"), final });
+  const frame = { image: canvas.toDataURL("image/png"), final, tidy: tidy.checked, judge: isPressed(judge) };
+  const answer = await ask("redraw", frame);
   let gap = FRAME_GAP;
   if (!answer || answer.busy) {
-    showMessage(answer ? "Many people are drawing. One moment…" : "The server does not answer. Trying again…");
+    showMessage(trouble(answer));
     if (mine > shown) sent = shown; // the frame is still wanted
     gap = RETRY_GAP;
   } else if (mine > shown) {
@@ -44,19 +56,27 @@ async function next() {
   setTimeout(() => ((waiting = false), next()), gap);
 }
 
-function show({ error, photo, returned, took }) {
-  showMessage(error ?? "");
-  showResult(".photo", photo);
-  if (returned !== undefined || !photo) showResult(".returned", returned);
+/** Shows an answer; while the pen moves it is the photo alone, and the rest stays as it was. */
+function show({ error = "", photo, returned, sheet, remark = "", opinion, took }) {
+  showMessage(error);
+  showPicture(find(".photo img"), opinion?.photo ?? photo);
+  savings.photo = photo;
+  findAll(".more button, .compare").forEach((one) => (one.disabled = !photo));
+  find(".opinion").textContent = opinion?.sentence ?? "";
+  if (returned || !photo) {
+    showPicture(find(".returned img"), opinion?.returned ?? returned);
+    find(".remark").textContent = remark;
+    look.value = sheet ?? "";
+    look.disabled = !sheet;
+    peek(isPressed(look) && !look.disabled);
+  }
   const foot = document.querySelector("#took");
   if (foot && took) foot.textContent = `Last picture: ${took} ms`;
 }
 
-function showResult(which, url) {
-  const image = find(`${which} img`);
+function showPicture(image, url) {
   image.hidden = !url;
   if (url) image.src = url;
-  if (which === ".photo") findAll(".extras button, .compare").forEach((one) => (one.disabled = !url));
 }
 
 function showMessage(text) {
@@ -64,34 +84,25 @@ function showMessage(text) {
   if (message.textContent !== text) message.textContent = text;
 }
 
-// --- compare: the drawing wipes over the photo ----------------------------------------------------------------------
+// --- other looks ----------------------------------------------------------------------------------------------------
 
+/** Lays the sheet that the model saw over the drawing, until the next stroke. */
+function peek(on) {
+  press(look, on);
+  showPicture(find(".peek"), on && look.value);
+}
+look.addEventListener("click", () => peek(!isPressed(look)));
+tidy.addEventListener("change", request);
+
+judge?.addEventListener("click", () => {
+  press(judge, !isPressed(judge));
+  request();
+});
+
+/** The drawing lies over the photo as far as the slider says. */
 function wipe() {
   const share = isEmpty() ? 0 : find(".compare").value;
   find(".wipe").style.clipPath = `inset(0 ${100 - share}% 0 0)`;
   if (share > 0) find(".wipe").getContext("2d").drawImage(canvas, 0, 0);
 }
 find(".compare").addEventListener("input", wipe);
-
-// --- save -----------------------------------------------------------------------------------------------------------
-
-const savings = { sketch: [canvas], photo: [find(".photo img")], both: [canvas, find(".photo img")] };
-
-async function savePicture(name) {
-  const sources = savings[name];
-  const side = name === "photo" ? sources[0].naturalWidth : SIDE;
-  const picture = Object.assign(document.createElement("canvas"), { width: side * sources.length, height: side });
-  const paper = picture.getContext("2d");
-  paper.imageSmoothingQuality = "high";
-  sources.forEach((source, i) => paper.drawImage(source, i * side, 0, side, side));
-  const blob = await new Promise((done) => picture.toBlob(done, "image/png"));
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: `${name}.png` });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-findAll("[data-save]").forEach((button) => button.addEventListener("click", () => savePicture(button.dataset.save)));
-
-// --- start ----------------------------------------------------------------------------------------------------------
-
-choose("pen", BLACK);
-restore().then((stored) => ((steps = [...stored, ...steps]), changed()));

@@ -1,0 +1,121 @@
+// What else is made of the drawing (canvas.js) and its photo (photo.js): six more, a time-lapse, files.
+
+const MOMENTS = 48; // of a time-lapse
+const extras = find(".extras");
+
+let job = 0; // number of the one that runs; another number stops it
+
+/** Asks until there is an answer; undefined if the job was stopped meanwhile. */
+async function patiently(mine, name, question) {
+  while (mine === job) {
+    const answer = await ask(name, question);
+    if (answer && !answer.busy) return mine === job ? answer : undefined;
+    progress(undefined, trouble(answer));
+    await new Promise((done) => setTimeout(done, RETRY_GAP));
+  }
+}
+
+/** How far the job is, 0 to 1, undefined if nobody knows; a text of its own, none to hide it. */
+function progress(share, text) {
+  find(".job").hidden = !text;
+  find(".job span").textContent = text;
+  if (share === undefined) find("progress").removeAttribute("value");
+  else find("progress").value = share;
+}
+
+/** Runs one job, which stops the one before and clears what that one made. */
+async function run(work) {
+  const mine = (job += 1);
+  find(".six").replaceChildren();
+  find(".film").hidden = true;
+  const error = await work(mine);
+  if (mine !== job) return;
+  progress(0, "");
+  if (error) showMessage(error);
+}
+
+// --- six more -------------------------------------------------------------------------------------------------------
+
+async function vary(mine) {
+  progress(undefined, "Making six more…");
+  const answer = await patiently(mine, "vary", { image: canvas.toDataURL("image/png"), tidy: tidy.checked });
+  if (!answer || answer.error) return answer?.error;
+  find(".six").replaceChildren(...answer.variations.map(variationButton));
+}
+
+function variationButton({ name, sketch, photo }) {
+  const button = Object.assign(document.createElement("button"), { type: "button", title: name });
+  button.setAttribute("aria-label", `Take this one: ${name}`);
+  button.append(Object.assign(document.createElement("img"), { src: photo, alt: "" }));
+  button.addEventListener("click", async () => {
+    await startFrom(sketch);
+    show({ photo });
+  });
+  return button;
+}
+
+// --- time-lapse -----------------------------------------------------------------------------------------------------
+
+/** The drawing as it was when the pen had made `count` points. */
+function upTo(drawing, count) {
+  const part = [];
+  for (const one of drawing) {
+    if (count <= 0) break;
+    part.push(one.points ? { ...one, points: one.points.slice(0, count) } : one);
+    count -= one.points?.length ?? 1;
+  }
+  return part;
+}
+
+/** Inks the drawing anew, asks for the photo of each moment as if the pen were there, and has a film made of them. */
+async function film(mine) {
+  const drawing = sinceClear(steps.flat());
+  const points = drawing.reduce((sum, one) => sum + (one.points?.length ?? 1), 0);
+  const count = Math.min(MOMENTS, points);
+  const paper = newLayer();
+  const moments = [];
+  for (let i = 1; i <= count; i += 1) {
+    progress((i - 1) / count, "Drawing it again…");
+    ink(scratch, upTo(drawing, Math.ceil((points * i) / count)));
+    flatten(scratch, paper);
+    const image = paper.canvas.toDataURL("image/png");
+    const answer = await patiently(mine, "redraw", { image, final: false, tidy: tidy.checked });
+    if (!answer || answer.error) return answer?.error;
+    if (answer.photo) moments.push([image, answer.photo]);
+  }
+  progress(undefined, "Making the film…");
+  const answer = await patiently(mine, "film", moments);
+  if (!answer || answer.error) return answer?.error;
+  find(".film img").src = find(".film a").href = answer.film;
+  find(".film").hidden = false;
+}
+
+const works = { vary, film };
+findAll("[data-extra]").forEach((button) => button.addEventListener("click", () => run(works[button.dataset.extra])));
+find(".stop").addEventListener("click", () => run(async () => ""));
+
+// --- save -----------------------------------------------------------------------------------------------------------
+
+const savings = { photo: null };
+
+async function savePicture(name) {
+  const photo = new Image();
+  photo.src = savings.photo;
+  await photo.decode();
+  const sources = { sketch: [canvas], photo: [photo], both: [canvas, photo] }[name];
+  const side = name === "photo" ? photo.naturalWidth : SIDE;
+  const picture = Object.assign(document.createElement("canvas"), { width: side * sources.length, height: side });
+  const paper = picture.getContext("2d");
+  paper.imageSmoothingQuality = "high";
+  sources.forEach((source, i) => paper.drawImage(source, i * side, 0, side, side));
+  const blob = await new Promise((done) => picture.toBlob(done, "image/png"));
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: `${name}.png` });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+findAll("[data-save]").forEach((button) => button.addEventListener("click", () => savePicture(button.dataset.save)));
+
+// --- start ----------------------------------------------------------------------------------------------------------
+
+choose("pen", BLACK);
+restore().then((stored) => ((steps = [...stored, ...steps]), changed()));
