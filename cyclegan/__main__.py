@@ -48,6 +48,11 @@ cycle error           mean difference, 0 to 1, of the input and what comes back 
 colour change by pen  largest change of an object's mean colour (0 to 255) between pens of 1 to 8 pixels
 distance from hint    CIELAB distance of the colour around a hint from the hint's, in hues that cannot be guessed
 ink, mid-grey ratio   darkness of the drawings, and share of pixels that are neither ink nor paper
+
+Of the drawings C, if given, each drawn with an even pen:
+colour change by pen     as above
+jump while drawn         largest change of the object's mean colour (0 to 255) from one sixteenth to the next
+progress while drawn     share of the sixteenths that bring the photo no farther from the finished one
 """
 WEIGHTS_HELP = "folder or Hub id owner/name[@revision]"
 
@@ -109,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--weights", default=DEFAULT_FOLDER, help=WEIGHTS_HELP)
     command.add_argument("--photos", type=Path, required=True, metavar="B", help="the folder of photos trained on")
     command.add_argument("--sketches", type=Path, metavar="A", help="drawings that belong to no photo")
+    command.add_argument("--drawings", type=Path, metavar="C", help="strokes as JSON: sheets of pens, colours, stages")
     command.add_argument("--all", action="store_true", help="use every file, not only those kept back from training")
     command.add_argument("--count", type=_positive, default=200, metavar="N", help="at most so many of each (200)")
     command.add_argument(
@@ -174,7 +180,7 @@ def _make_sketches(options: argparse.Namespace) -> Convert:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from cyclegan import evaluation, features, heldout  # OpenCV: not needed to translate
+    from cyclegan import drawings, evaluation, features, heldout  # OpenCV: not needed to translate
 
     extractor = None
     if options.features != "none":
@@ -186,7 +192,10 @@ def _evaluate(options: argparse.Namespace) -> int:
             tqdm.write(str(error))  # all other numbers need nothing
     translator = Translator.from_pretrained(options.weights)
     material = heldout.gather(translator.config, options.photos, options.sketches, options.count, options.all)
+    fixed = drawings.read_drawings(options.drawings, translator.config.image_size) if options.drawings else {}
     report = evaluation.evaluate(translator, material, extractor)
+    if fixed:
+        report = drawings.with_drawings(report, translator, fixed)
     report.save(options.out)
     tqdm.write(f"{report.weights}; {report.photos} photos, {report.sketches} sketches\n\n{report.table()}\n")
     tqdm.write(f"evaluation.json and sheets to look at are in {options.out}")

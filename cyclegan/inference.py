@@ -7,7 +7,7 @@ larger sheet would show them objects of a size they have never seen.
 
 import logging
 import os
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, Self
@@ -49,7 +49,9 @@ class Translator:
             torch.set_num_threads(min(torch.get_num_threads(), usable_cpus()))
         self._G = self._ready(weights.config.generator, weights.networks["G"])
         self._F = self._ready(weights.config.generator, weights.networks["F"])
-        self._lock = threading.Lock()  # calls side by side would only fight for the same cores
+        # One thread for all: calls side by side would fight for the same cores, and each thread that computes keeps
+        # buffers and OpenMP helpers of its own. Its queue is also first come, first served, which a lock is not.
+        self._worker = ThreadPoolExecutor(1, "translator")
         size = self.config.image_size
         version = self.config.sha256.get("generator_G.pth", "")[:8] or "unversioned"
         precision = str(self._dtype).removeprefix("torch.")
@@ -90,9 +92,11 @@ class Translator:
 
     def _run(self, network: nn.Module, sheets: Tensor) -> Tensor:
         """B×3×S×S → B×3×S×S, both in [-1, 1]."""
-        batch = sheets.to(self._device, self._dtype, memory_format=torch.channels_last)
-        with self._lock, torch.inference_mode():
-            return network(batch)
+        return self._worker.submit(self._compute, network, sheets).result()
+
+    @torch.inference_mode()
+    def _compute(self, network: nn.Module, sheets: Tensor) -> Tensor:
+        return network(sheets.to(self._device, self._dtype, memory_format=torch.channels_last))
 
     def _ready(self, config: GeneratorConfig, state: StateDict) -> nn.Module:
         network: nn.Module = Generator(config)

@@ -61,7 +61,7 @@ def made_lesson(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: n
     hints = colour_hints(seen, drawing, rng) if hinted else np.full_like(seen, 255)
     traced = _rgb(ink(drawing, CANONICAL, rng))
     coloured = bool((hints < 255).any())
-    return Lesson(cv2.min(sketch, hints), lines, seen, traced, hints, mask, paired=True, coloured=coloured)
+    return Lesson(np.minimum(sketch, hints), lines, seen, traced, hints, mask, paired=True, coloured=coloured)
 
 
 def unpaired_lesson(sketch: Image.Image, photo: Image.Image, config: DataConfig, rng: np.random.Generator) -> Lesson:

@@ -8,7 +8,7 @@ import gradio as gr
 from gradio import processing_utils
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cyclegan.images import MAX_FILE_BYTES
 
@@ -18,7 +18,8 @@ MAX_EVENTS_WAITING = 32  # in the queue, from all visitors together
 
 
 class BodyLimit:
-    """ASGI middleware that answers a request with a body too large before any of it is read.
+    """ASGI middleware that answers a request with a body too large before any of it is read, and hangs up on one that
+    did not say how large it would be.
 
     Gradio limits each file of an upload, but neither how many there are, nor fields that are no files, nor JSON.
     """
@@ -27,20 +28,30 @@ class BodyLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._app
-        if scope["type"] == "http" and (refusal := _refusal(scope)):
-            app = refusal
-        await app(scope, receive, send)
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        if refusal := _refusal(scope):
+            return await refusal(scope, receive, send)
+        left = _limit(scope)
+
+        async def limited() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            return message if left >= 0 else {"type": "http.disconnect"}
+
+        await self._app(scope, limited, send)
+
+
+def _limit(scope: Scope) -> int:
+    return MAX_UPLOAD_BYTES if scope["path"].endswith("/upload") else MAX_BODY_BYTES
 
 
 def _refusal(scope: Scope) -> PlainTextResponse | None:
     headers = dict(scope["headers"])
-    uploads = scope["path"].endswith("/upload")
-    if headers.get(b"content-type", b"").startswith(b"multipart/") and not uploads:  # Gradio keeps its files for ever
-        return PlainTextResponse("Files are uploaded elsewhere.", 415)
-    if b"transfer-encoding" in headers:
-        return PlainTextResponse("Say how long the request is (Content-Length).", 411)
-    limit = MAX_UPLOAD_BYTES if uploads else MAX_BODY_BYTES
+    limit = _limit(scope)
+    if headers.get(b"content-type", b"").startswith(b"multipart/") and limit == MAX_BODY_BYTES:
+        return PlainTextResponse("Files are uploaded elsewhere.", 415)  # Gradio would keep them for ever
     if int(headers.get(b"content-length", 0)) > limit:
         return PlainTextResponse(f"That is too large; the limit is {limit // 10**6} MB.", 413)
     return None

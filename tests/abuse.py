@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import re
 import time
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -24,12 +22,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from tests.load import Part, Tally, data_url, drawing, drawing_asks
+from tests import manners
+from tests.load import data_url, drawing
+from tests.pictures import white_png
 from tests.server import Server, running_server
-from tests.visitor import RefusedError, Visitor, connect
+from tests.visitor import PICTURE, RefusedError, Visitor, connect
 
 MEGA = 1_000_000
-PICTURE = "a picture"  # what is said of an answer that is one
 Said = str
 Attempt = Callable[[Visitor, httpx.AsyncClient], Awaitable[Said]]
 
@@ -50,18 +49,6 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     buffer = BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
-
-
-def white_png(width: int, height: int) -> bytes:
-    """A valid PNG of any size, one bit a pixel, in a few kilobytes and without the memory that it would take."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
-
-    packer, row = zlib.compressobj(9), b"\0" + b"\xff" * ((width + 7) // 8)
-    data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([1, 0, 0, 0, 0])
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
 def turned(image: Image.Image) -> bytes:
@@ -110,11 +97,7 @@ async def by_upload(
 
 async def by_payload(direction: str, payload: Any, visitor: Visitor, _: httpx.AsyncClient) -> Said:
     """As the input of an upload tab's event, which an API caller writes himself."""
-    outputs = await visitor.translate(direction, payload)
-    sentence = " ".join(text for text in outputs if isinstance(text, str) and 'class="message"' in text)
-    if not sentence:
-        Image.open(BytesIO(await visitor.download(outputs[1]))).load()
-    return re.sub("<[^>]*>", "", sentence) or PICTURE
+    return await visitor.read(direction, payload)
 
 
 async def by_canvas(make: Callable[[], Any], visitor: Visitor, _: httpx.AsyncClient) -> Said:
@@ -135,7 +118,7 @@ async def by_get(address: str, _: Visitor, client: httpx.AsyncClient) -> Said:
 
 # --- cases ----------------------------------------------------------------------------------------------------------
 
-LARGE = 200 * MEGA
+LARGE = 90 * MEGA  # more than any limit
 
 
 async def chunks(size: int) -> AsyncIterator[bytes]:
@@ -168,18 +151,18 @@ def requests() -> dict[str, tuple[str, Callable[[], dict[str, Any]], str]]:
     form = "multipart/form-data; boundary=x"
     too_large = "413: That is too large; the limit is {} MB."
     return {
-        "200 MB upload": (upload, lambda: {"files": {"files": ("a.png", bytes(LARGE))}}, too_large.format(80)),
-        "200 MB upload in a field": (
+        "90 MB upload": (upload, lambda: {"files": {"files": ("a.png", bytes(LARGE))}}, too_large.format(80)),
+        "90 MB upload in a field": (
             upload, lambda: {"data": {"text": "a" * LARGE}, "files": {"files": b"a"}}, too_large.format(80),
         ),
-        "200 MB upload, length unsaid": (
-            upload, lambda: {"content": chunks(LARGE), "headers": {"Content-Type": form}}, "411: Say how long",
+        "90 MB upload, length unsaid": (
+            upload, lambda: {"content": chunks(LARGE), "headers": {"Content-Type": form}}, "hung up",
         ),
         "41 MB upload": (
             upload, lambda: {"files": {"files": ("a.png", bytes(41 * MEGA))}}, "413: .* maximum .* of 40000000",
         ),
-        "200 MB frame": (canvas, lambda: {"content": b" " * LARGE, "headers": json_text}, too_large.format(16)),
-        "200 MB event": (join, lambda: {"content": b" " * LARGE, "headers": json_text}, too_large.format(16)),
+        "90 MB frame": (canvas, lambda: {"content": b" " * LARGE, "headers": json_text}, too_large.format(16)),
+        "90 MB event": (join, lambda: {"content": b" " * LARGE, "headers": json_text}, too_large.format(16)),
         "15 MB frame, no JSON": (canvas, lambda: {"content": b"[" * 15 * MEGA, "headers": json_text}, "400: .*Invalid"),
         "file for the canvas": (canvas, lambda: {"files": {"files": ("a.png", b"a")}}, "415"),
         "screen recording": ("/gradio_api/process_recording", lambda: {"files": {"video": ("a", b"a")}}, "415"),
@@ -241,80 +224,6 @@ async def attempt(server: Server, case: Case) -> Outcome:
     return Outcome(said, took, (server.peak_memory() - before) / MEGA)
 
 
-# --- bad manners ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Flood:
-    """What came of a flood of frames."""
-
-    answers: int
-    busy: int
-    waits: list[float]  # seconds that somebody else, who draws as one does, waited for each of his pictures
-    grown: float  # of the server's memory, in MB
-    files: int  # more than before
-
-
-async def flood(server: Server, frames: int, at_once: int) -> Flood:
-    """One visitor sends `frames` different frames as fast as he can, `at_once` on their way; another one draws."""
-    memory, files = server.memory(), server.files()[0]
-    answers = busy = 0
-    async with connect(server.url) as client:
-        pest, other = await Visitor.arrive(client), await Visitor.arrive(client)
-        sheets = [pest.frame(data_url(drawing(1, lines % 20 + 2)), final=lines % 9 == 8) for lines in range(20)]
-        left = iter(range(frames))
-
-        async def send() -> None:
-            nonlocal answers, busy
-            for number in left:
-                answer = await pest.draw(sheets[number % len(sheets)])
-                answers += bool(answer.get("photo"))
-                busy += bool(answer.get("busy"))
-
-        tally = Tally()
-        part = Part(drawing_asks(other, 2), tally)
-        await part.rehearse()
-        neighbour = asyncio.create_task(part.play(float("inf"), set(part.expected)))
-        await asyncio.gather(*(send() for _ in range(at_once)))
-        neighbour.cancel()
-    assert (tally.errors, tally.swapped, tally.wrong, tally.lost) == (0, 0, 0, 0)
-    return Flood(answers, busy, sorted(tally.waits), (server.memory() - memory) / MEGA, server.files()[0] - files)
-
-
-async def leave(server: Server, times: int) -> None:
-    """Visitors who close the page while their picture is made, on the canvas and in the queue."""
-    async with connect(server.url) as client:
-        visitor = await Visitor.arrive(client)
-        frame = visitor.frame(data_url(drawing(1, 9)))
-        upload = await visitor.upload("a.png", drawing(1, 9))
-    for _ in range(times):
-        async with connect(server.url) as client:
-            leaver = Visitor(client, visitor.canvas)
-            going = [
-                asyncio.create_task(one) for one in (leaver.draw(frame), leaver.translate("photo_to_sketch", upload))
-            ]
-            await asyncio.wait(going, timeout=0.02)
-            for one in going:
-                one.cancel()
-            await asyncio.gather(*going, return_exceptions=True)
-
-
-async def many_events(server: Server, count: int) -> list[Said]:
-    """What so many visitors read who send a picture at the same time."""
-
-    async with connect(server.url) as client:
-        visitor = await Visitor.arrive(client)
-
-        async def one(upload: dict[str, Any]) -> Said:
-            try:
-                return await by_payload("photo_to_sketch", upload, visitor, client)
-            except RefusedError as refusal:
-                return str(refusal)
-
-        uploads = [await visitor.upload(f"{number}.png", drawing(number, 9)) for number in range(count)]
-        return await asyncio.gather(*(one(upload) for upload in uploads))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", default="weights")
@@ -328,7 +237,7 @@ def main() -> None:
             row = (case.name, outcome.said, f"{outcome.milliseconds:.0f}", f"{outcome.growth:.0f}")
             tqdm.write(f"| {' | '.join(row)} |")
         if options.flood:
-            came = asyncio.run(flood(server, options.flood, at_once=8))
+            came = asyncio.run(manners.flood(server, options.flood, at_once=8))
             waits = [came.waits[round(share * (len(came.waits) - 1))] for share in (0.5, 0.99, 1)]
             tqdm.write(
                 f"\n{options.flood} frames, 8 at once: {came.answers} pictures, {came.busy} times busy, memory"

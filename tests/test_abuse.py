@@ -11,8 +11,10 @@ import pytest
 
 from demo.guard import MAX_EVENTS_WAITING
 from tests import abuse
-from tests.abuse import PICTURE, Case, attempt, by_payload, flood, leave, many_events
+from tests.abuse import Case, attempt, by_payload
+from tests.manners import flood, leave, many_events
 from tests.server import Server
+from tests.visitor import PICTURE
 
 pytest_plugins = ["tests.server_fixtures"]
 

@@ -13,11 +13,12 @@ MAX_LINES = 300
 
 # Imports run downwards. Modules of the package that are not named here are the core: above the base, below both arms.
 BASE = {"config", "images"}
-TRAINING = {"checkpoint", "tracking", "training"}
+TRAINING = {"checkpoint", "tracking", "training", "loop"}
 TRANSLATING = {
     "hub",
     "inference",
     "evaluation",
+    "drawings",
     "card",
     "publishing",
     "realism",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
+from io import BytesIO
 from typing import Any
 
 import httpx
+from PIL import Image
 
 PATIENCE = 120.0  # seconds
+PICTURE = "a picture"  # what is said of an answer that is one
 
 
 class RefusedError(Exception):
@@ -67,6 +71,14 @@ class Visitor:
                 elif name == "data" and kind == "error":
                     raise RefusedError(_sentence(json.loads(value)))
         raise RefusedError("The stream of events ended without an answer.")
+
+    async def read(self, direction: str, upload: Any) -> str:
+        """What the visitor of an upload tab reads there: a sentence, or PICTURE where there is one."""
+        outputs = await self.translate(direction, upload)
+        sentence = " ".join(text for text in outputs if isinstance(text, str) and 'class="message"' in text)
+        if not sentence:
+            Image.open(BytesIO(await self.download(outputs[1]))).load()
+        return re.sub("<[^>]*>", "", sentence) or PICTURE
 
     async def download(self, picture: dict[str, Any]) -> bytes:
         return _checked(await self._client.get(picture["url"])).content

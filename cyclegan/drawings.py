@@ -1,0 +1,120 @@
+"""The same drawings in every report: in six colours, in every pen, and stroke by stroke as they are drawn live."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cyclegan import images, measures
+from cyclegan.config import ConfigError
+from cyclegan.evaluation import PENS, Number, Report, translated
+from cyclegan.heldout import drawn_by
+from cyclegan.inference import Translator
+from cyclegan.inking import CANONICAL, Drawing, Stroke
+from cyclegan.measures import Pictures
+from cyclegan.variations import variations
+
+CANVAS = 512  # pixels: the side of the sheet that the strokes were drawn on
+STAGES = np.arange(1, 17) / 16  # how much of a drawing is there
+JUDGED = STAGES >= 0.25  # before, there is hardly anything to be steady about
+SHOWN = 6  # drawings on the sheets of pens and stages
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A drawing at every stage, and its photos: 16×S×S×3 uint8 each."""
+
+    sheets: Pictures
+    photos: Pictures
+
+    def jump(self) -> float:
+        """Largest change of any channel's mean from one stage to the next, 0 to 255, over the finished object."""
+        object_ = measures.foreground(self.photos[-1:])[0]
+        means = self.photos[JUDGED][:, object_].mean(axis=1)
+        return float(np.abs(np.diff(means, axis=0)).max()) if object_.any() else 0.0
+
+    def progress(self) -> float:
+        """Share of the stages that bring the photo no farther from the finished one, in mean absolute difference."""
+        away = np.abs(self.photos.astype(np.int16) - self.photos[-1]).mean(axis=(1, 2, 3))
+        return float((np.diff(away) <= 0).mean())
+
+
+def read_drawings(folder: Path, size: int) -> dict[str, Drawing]:
+    """Drawings by name: ``folder``'s JSON files of strokes on the page's canvas, on sheets of ``size`` pixels.
+
+    Raises:
+        ConfigError: there are none, or one holds something else.
+    """
+    found: dict[str, Drawing] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            strokes = [_stroke(stroke["points"]) for stroke in json.loads(path.read_text("utf-8"))]
+            found[path.stem] = Drawing((CANVAS, CANVAS), tuple(strokes)).resized((size, size))
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            raise ConfigError(f"--drawings: {path.name} holds no strokes of the page's canvas.") from None
+    if not found:
+        raise ConfigError(f"--drawings: there are no drawings (*.json) in {folder}.")
+    return found
+
+
+def _stroke(points: list[list[float]]) -> Stroke:
+    """A stroke from points [x, y] or [x, y, pressure]."""
+    return Stroke(np.array([point[:2] for point in points], np.float32).reshape(-1, 2), "edge")
+
+
+def with_drawings(report: Report, translator: Translator, drawings: dict[str, Drawing]) -> Report:
+    """``report`` and what the drawings add: three sheets, and how much pens and unfinished lines change the photo."""
+    pens = [_photos(translator, list(_in_pens(drawing))) for drawing in drawings.values()]
+    replays = [_replayed(translator, drawing) for drawing in drawings.values()]
+    numbers = [
+        Number("drawings: colour change by pen", 0, {"lines": float(np.mean([_pen_change(p) for p in pens]))}),
+        Number("drawings: jump while drawn", 0, {"lines": float(np.mean([r.jump() for r in replays]))}),
+        Number("drawings: progress while drawn", 1, {"lines": float(np.mean([r.progress() for r in replays]))}),
+    ]
+    stages = slice(1, None, 2)
+    strips = [strip[stages] for replay in replays[:SHOWN] for strip in (replay.sheets, replay.photos)]
+    sheets = {
+        "drawings.jpg": _coloured(translator, drawings),
+        "pens.jpg": _rows(pens[:SHOWN], [f"{pen} px" for pen in PENS]),
+        "replay.jpg": _rows(strips, [f"{100 * stage:.0f}%" for stage in STAGES[stages]]),
+    }
+    both = report.numbers | {"sketch_to_photo": [*report.numbers["sketch_to_photo"], *numbers]}
+    return replace(report, numbers=both, sheets=report.sheets | sheets)
+
+
+def _in_pens(drawing: Drawing) -> Iterator[Pictures]:
+    return (drawn_by(replace(CANONICAL, width=float(pen)), drawing) for pen in PENS)
+
+
+def _pen_change(photos: Pictures) -> float:
+    """`measures.pen_change` over what is object in most of the photos."""
+    return measures.pen_change(photos, measures.foreground(photos).mean(axis=0) > 0.5)
+
+
+def _replayed(translator: Translator, drawing: Drawing) -> Replay:
+    sheets = [drawn_by(CANONICAL, drawing.unfinished(stage)) for stage in STAGES]
+    return Replay(np.stack(sheets), _photos(translator, sheets))
+
+
+def _photos(translator: Translator, sheets: list[Pictures]) -> Pictures:
+    return translated(translator, np.stack(sheets), "sketch_to_photo")
+
+
+def _coloured(translator: Translator, drawings: dict[str, Drawing]) -> Image.Image:
+    """Each drawing, its photo, and its variations in colour (or in shape, for weights without colour hints)."""
+    rows, names = [], []
+    for drawing in drawings.values():
+        sheet = Image.fromarray(drawn_by(CANONICAL, drawing))
+        others = variations(sheet, translator)
+        rows.append([sheet, translator.sketch_to_photo(sheet), *(other.photo for other in others)])
+        names = [other.name for other in others]
+    return images.grid(rows, ["drawing", "photo", *names])
+
+
+def _rows(rows: list[Pictures], labels: list[str]) -> Image.Image:
+    return images.grid([[Image.fromarray(picture) for picture in row] for row in rows], labels)
