@@ -23,7 +23,7 @@ def gif(moments: Sequence[tuple[Image.Image, Image.Image]]) -> bytes:
     """
     frames = [_frame(drawing, photo) for drawing, photo in moments]
     palette = _palette(frames)
-    first, *rest = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    first, *rest = [frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in frames]
     durations = [FRAME_MS] * len(rest) + [HOLD_MS]
     buffer = BytesIO()
     first.save(buffer, "GIF", save_all=True, append_images=rest, duration=durations, loop=0, optimize=False)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import time
-from collections.abc import Callable
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -15,9 +12,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from cyclegan import images
 from cyclegan.inference import Translator
-from demo.draw import PNG_URL
 from demo.page import EXAMPLES
-from tests.browser import PHOTO, RETURNED, ZIGZAG, canvas, decode, draw, drawing_area, ink, open_page, picture
+from tests.browser import PHOTO, RETURNED, ZIGZAG, canvas, draw, drawing_area, ink, open_page, picture
 
 pytest_plugins = ["tests.browser_fixtures"]
 
@@ -215,127 +211,6 @@ def test_example_goes_on_the_sheet(page: Page) -> None:
     expect(page.locator(PHOTO)).to_be_visible()
     page.get_by_role("button", name="Undo").click()
     assert ink(page) == drawn
-
-
-def edit_lines(page: Page, image: Image.Image) -> None:
-    """What the Photo → Sketch tab does with the sketch of a photo."""
-    buffer = BytesIO()
-    image.save(buffer, "PNG")
-    url = PNG_URL + base64.b64encode(buffer.getvalue()).decode()
-    page.evaluate(
-        "image => document.dispatchEvent(new CustomEvent('edit-lines', { detail: { image } }))",
-        url,
-    )
-
-
-def test_edit_lines(page: Page, make_drawing: Callable[..., Image.Image]) -> None:
-    draw(page, ZIGZAG)
-    drawn = ink(page)
-    before = page.locator(PHOTO).get_attribute("src")
-    sketch = make_drawing((512, 256))
-    edit_lines(page, sketch)
-    expect(page.locator(PHOTO)).not_to_have_attribute("src", before or "")
-    expected = np.asarray(images.fit_square(sketch, 512))
-    assert np.array_equal(canvas(page), expected)
-    page.keyboard.press("Control+z")
-    assert ink(page) == drawn
-    page.keyboard.press("Control+y")
-    choose(page, "Eraser")
-    draw(page, [(0.5, 0.4), (0.5, 0.6)])
-    edited = canvas(page)
-    assert (edited >= expected).all()
-    assert (edited > expected).any()
-    page.reload()
-    expect(page.locator(PHOTO)).to_be_visible()
-    assert np.array_equal(canvas(page), edited)
-    page.keyboard.press("Control+z")
-    assert np.array_equal(canvas(page), expected)
-
-
-def test_a_coloured_picture_is_lines_and_colours(page: Page) -> None:
-    picture_of = Image.new("RGB", (512, 512), "white")
-    picture_of.paste(RED, (100, 200, 400, 300))
-    picture_of.paste("black", (250, 100, 260, 400))
-    edit_lines(page, picture_of)
-    page.wait_for_selector(".draw:not(.empty)")
-    assert np.array_equal(canvas(page), np.asarray(picture_of))
-    choose(page, "blue")
-    draw(page, [(0.3, 0.5), (0.7, 0.5)])
-    assert canvas(page)[256, 200].tolist() == list(BLUE)
-    assert canvas(page)[256, 255].tolist() == [0, 0, 0]
-
-
-def test_a_picture_that_is_none(page: Page) -> None:
-    draw(page, ZIGZAG)
-    drawn = ink(page)
-    picture(page, PHOTO)
-    page.evaluate(
-        "document.dispatchEvent(new CustomEvent('edit-lines', { detail: { image: 'data:image/png;base64,AAAA' } }))"
-    )
-    expect(page.locator(".draw .message")).to_contain_text("could not be put on the sheet")
-    assert ink(page) == drawn
-
-
-def test_a_full_store_keeps_the_drawing_without_its_past(page: Page) -> None:
-    draw(page, ZIGZAG)
-    edit_lines(page, Image.effect_noise((512, 512), 60))
-    page.wait_for_function("sessionStorage.getItem('sketch-photo-drawing').length > 100_000")
-    page.evaluate("""() => {
-        const room = 5 * 2 ** 20 - sessionStorage.getItem("sketch-photo-drawing").length - 300;
-        sessionStorage.setItem("other", "x".repeat(room));
-    }""")
-    draw(page, ZIGZAG)
-    drawn = canvas(page)
-    page.reload()
-    expect(page.locator(PHOTO)).to_be_visible()
-    assert np.array_equal(canvas(page), drawn)
-    page.keyboard.press("Control+z")
-    assert ink(page) == 0
-
-
-# --- what is done with the photo ------------------------------------------------------------------------------------
-
-
-def test_compare_wipes_the_drawing_over_the_photo(page: Page) -> None:
-    slider = page.get_by_label("Compare")
-    expect(slider).to_be_disabled()
-    draw(page, ZIGZAG)
-    picture(page, PHOTO)
-
-    def look() -> np.ndarray:
-        return decode("," + base64.b64encode(page.locator(".photo .sheet").screenshot()).decode())[20:-20, 20:-20]
-
-    photo = look()
-    slider.focus()
-    page.keyboard.press("End")
-    drawing = look()
-    assert np.abs(photo.astype(int) - drawing).mean() > 10
-    slider.fill("50")
-    half, middle = look(), photo.shape[1] // 2
-    assert np.array_equal(half[:, : middle - 3], drawing[:, : middle - 3])
-    assert np.array_equal(half[:, middle + 3 :], photo[:, middle + 3 :])
-    page.keyboard.press("Home")
-    assert np.array_equal(look(), photo)
-
-
-def test_save(page: Page) -> None:
-    expect(page.locator('[data-save="both"]')).to_be_disabled()
-    draw(page, ZIGZAG)
-    photo = picture(page, PHOTO)
-
-    def saved(name: str) -> np.ndarray:
-        with page.expect_download() as download:
-            page.locator(".saves").get_by_role("button", name=name).click()
-        assert download.value.suggested_filename.endswith(".png")
-        return np.asarray(Image.open(download.value.path()).convert("RGB"))
-
-    assert np.array_equal(saved("Photo"), photo)
-    assert np.array_equal(saved("Drawing"), canvas(page))
-    both = saved("Both")
-    assert both.shape == (512, 1024, 3)
-    assert np.array_equal(both[:, :512], canvas(page))
-    large = Image.fromarray(photo).resize((512, 512), Image.Resampling.BICUBIC)
-    assert np.abs(both[:, 512:].astype(int) - np.asarray(large)).mean() < 8
 
 
 # --- the road to the server -----------------------------------------------------------------------------------------
