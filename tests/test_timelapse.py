@@ -30,8 +30,8 @@ def test_drawing_and_photo_grow_side_by_side(
     assert loop == 0
     for frame, drawing, photo in zip(frames, drawings, photos, strict=True):
         assert frame.shape == (SIDE, 2 * SIDE + GAP, 3)
-        assert np.abs(frame[:, :SIDE].astype(int) - resize(drawing, (SIDE, SIDE))).mean() < 4
-        assert np.abs(frame[:, SIDE + GAP :].astype(int) - resize(photo, (SIDE, SIDE))).mean() < 6
+        assert np.abs(frame[:, :SIDE].astype(int) - np.asarray(resize(drawing, (SIDE, SIDE)))).mean() < 4
+        assert np.abs(frame[:, SIDE + GAP :].astype(int) - np.asarray(resize(photo, (SIDE, SIDE)))).mean() < 6
 
 
 def test_paper_stays_white_and_one_colour_is_kept() -> None:
