@@ -68,6 +68,9 @@ class DataConfig(Frozen):
     """Share of files kept back for evaluation, by a hash of their names."""
     hint_share: float = Field(0.65, ge=0, le=1)
     """Share of made drawings with strokes in the photo's colours; 0 trains a model that takes no colour hints."""
+    colour_by_shape: bool = False
+    """Whether a photo whose drawing tells no colour takes one that follows from its shape. Where the colours of the
+    photos cannot be guessed from drawings, G would learn their mean, a brown, for all."""
     unfinished_share: float = Field(0.15, ge=0, le=1)
     """Share of made drawings that stop before the last stroke, as live drawing sends them."""
     min_scale: float = Field(0.6, gt=0, le=1)
@@ -86,11 +89,6 @@ class LossConfig(Frozen):
     """L1 to the photo that a drawing was made from, and to the drawing made from a photo."""
     colour: float = Field(0.0, ge=0)
     """L1 to that photo with both pooled by 8, where the drawing has colour hints: elsewhere it would teach the mean."""
-    spread: float = Field(0.0, ge=0)
-    """Sliced Wasserstein distance between the colours of generated and of real objects, for drawings that do not tell
-    the colour; these are then compared with their photo in the generated object's own colour."""
-    steady: float = Field(0.0, ge=0)
-    """L1, pooled by 8, between what G makes of the same object drawn by two hands, where neither tells the colour."""
     feature_matching: float = Field(0.0, ge=0)
     """The same pairs, in the critics' features."""
     perceptual: float = Field(0.0, ge=0)

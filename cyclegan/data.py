@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
 """``sketch``, ``lines``, ``photo``, ``traced``, ``hints``: B×3×H×W in [-1, 1], as ``lessons.Lesson`` describes them;
-``mask``: B×1×H×W booleans; ``paired``, ``coloured``: B booleans."""
+``paired``, ``coloured``: B booleans."""
 
 
 class UnpairedImages(Dataset[Batch]):
@@ -61,8 +61,7 @@ class UnpairedImages(Dataset[Batch]):
             lesson = made_lesson(photo, self._drawing(path), self.config, rng)
         pictures = {name: getattr(lesson, name) for name in ("sketch", "lines", "photo", "traced", "hints")}
         tensors = {name: images.to_tensor(Image.fromarray(picture)) for name, picture in pictures.items()}
-        tensors |= {name: torch.tensor(getattr(lesson, name)) for name in ("mask", "paired", "coloured")}
-        return tensors | {"mask": tensors["mask"].unsqueeze(0)}
+        return tensors | {name: torch.tensor(getattr(lesson, name)) for name in ("paired", "coloured")}
 
     def photo(self, number: int) -> Path:
         """The file of sample ``number``'s photo."""

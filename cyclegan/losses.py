@@ -54,34 +54,6 @@ def colour(fake: Tensor, real: Tensor, pool: int = 8) -> Tensor:
     return functional.l1_loss(functional.avg_pool2d(fake, pool), functional.avg_pool2d(real, pool))
 
 
-def mean_colour(image: Tensor, mask: Tensor) -> Tensor:
-    """B×3: the mean of ``image`` (B×3×H×W) where ``mask`` (B×1×H×W, boolean) is; 0 where it is nowhere."""
-    return (image.float() * mask).sum((2, 3)) / mask.sum((2, 3)).clamp(min=1)
-
-
-def in_the_colour_of(other: Tensor, photo: Tensor, mask: Tensor) -> Tensor:
-    """``photo`` with its object's mean colour moved to that of ``other``'s, without gradient.
-
-    Compared with this, ``other`` is held to shape, shading and material and is free in its colour: for drawings that
-    do not tell it, where the nearest to all possible colours, a brown, would be the answer.
-    """
-    difference = mean_colour(other.detach(), mask) - mean_colour(photo, mask)
-    return (photo + mask * difference[..., None, None]).clamp(-1, 1)
-
-
-def spread(colours: Tensor, earlier: Tensor, real: Tensor, directions: Tensor) -> Tensor:
-    """Sliced Wasserstein distance between generated and real colours, as far as ``colours`` can change it.
-
-    ``colours``: N×3 with gradient; ``earlier``: M×3, generated before; ``real``: (N+M)×3; ``directions``: K×3 unit
-    vectors. Along each direction the generated colour of rank k is to become the real one of rank k (Bonneel et al.,
-    "Sliced and Radon Wasserstein Barycenters of Measures", JMIV 2015, section 3): alike as a set, not in pairs.
-    """
-    generated = torch.cat((colours, earlier)) @ directions.T
-    rank = generated.argsort(dim=0).argsort(dim=0)[: len(colours)]
-    wanted = (real @ directions.T).sort(dim=0).values.gather(0, rank)
-    return functional.l1_loss(generated[: len(colours)], wanted.detach())
-
-
 def feature_matching(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """mean over layers i of ‖D⁽ⁱ⁾(G(x)) - D⁽ⁱ⁾(y)‖₁ (Wang et al., pix2pixHD, CVPR 2018, eq. 4), the reals fixed."""
     return _mean([functional.l1_loss(a, b.detach()) for a, b in zip(fake, real, strict=True)])

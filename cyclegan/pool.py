@@ -1,4 +1,4 @@
-"""Histories: of generated images for the discriminators, of colours for their spread."""
+"""A history of generated images for the discriminators."""
 
 from __future__ import annotations
 
@@ -39,23 +39,3 @@ class ImagePool:
     def load_state_dict(self, state: dict) -> None:
         self.images = list(state["images"])
         self.chance.set_state(state["chance"])
-
-
-class ColourHistory:
-    """The mean colours of the last ``size`` generated objects, and of the real ones in their places: M×3 each."""
-
-    def __init__(self, size: int):
-        self.size = size
-        self.fake, self.real = torch.empty(0, 3), torch.empty(0, 3)
-
-    def exchange(self, fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        """Remember N×3 colours of each kind; returns the fake ones from before (M×3) and all real ones ((N+M)×3)."""
-        earlier, reals = self.fake.to(fake), torch.cat((real, self.real.to(real)))
-        self.fake, self.real = torch.cat((fake.detach(), earlier))[: self.size], reals[: self.size]
-        return earlier, reals
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"fake": self.fake, "real": self.real}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.fake, self.real = state["fake"], state["real"]

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -18,10 +17,7 @@ from cyclegan.config import TrainConfig
 from cyclegan.data import Batch
 from cyclegan.models import Discriminator, Generator
 from cyclegan.perceptual import PerceptualFeatures
-from cyclegan.pool import ColourHistory, ImagePool
-
-COLOURS_REMEMBERED = 128  # some 50 steps: as many as make a distribution, few enough to be of the present generator
-DIRECTIONS = 16  # along which distributions of colours are compared, drawn anew at every step
+from cyclegan.pool import ImagePool
 
 
 class NonFiniteLossError(RuntimeError):
@@ -48,7 +44,6 @@ class CycleGAN:
         )
         self.critics_of = {"photo": self.D_X, "sketch": self.D_Y}
         self.pools = {kind: ImagePool(config.pool, config.seed + 1 + n) for n, kind in enumerate(self.critics_of)}
-        self.colours = ColourHistory(COLOURS_REMEMBERED)
         self.noise = torch.Generator(device).manual_seed(config.seed + 3)
         self.features = None
         if config.loss.perceptual:
@@ -87,7 +82,7 @@ class CycleGAN:
         loss, found = self.config.loss, {}
         fake_photo, fake_sketch = self.G(sketch), self.F(photo)
         fakes = {"photo": fake_photo, "sketch": fake_sketch} if self._sketch_turn else {"photo": fake_photo}
-        reals = {"photo": self._aim(fake_photo, batch), "sketch": batch["traced"]}
+        reals = {"photo": photo, "sketch": batch["traced"]}
         maps = {kind: self._beside(kind, fake, reals[kind]) for kind, fake in fakes.items()}
         for kind, (fake_maps, _) in maps.items():
             found[f"adversarial/{kind}"] = losses.adversarial(fake_maps[-1], True, loss.kind)
@@ -97,10 +92,7 @@ class CycleGAN:
                 found["cycle/sketch"] = losses.cycle(self.F(fake_photo), lines)
             if loss.cycle_photo and not (loss.alternate_cycles and self.number % 2 == 0):
                 drawn = self._noisy(fake_sketch.detach() if loss.stop_gradient else fake_sketch)
-                cycled_photo = self.G(torch.minimum(drawn, batch["hints"]))
-                found["cycle/photo"] = losses.cycle(cycled_photo, self._aim(cycled_photo, batch))
-                if loss.steady and (open_colour := batch["paired"] & ~told).any():
-                    found["steady/photo"] = losses.colour(fake_photo[open_colour], cycled_photo[open_colour])
+                found["cycle/photo"] = losses.cycle(self.G(torch.minimum(drawn, batch["hints"])), photo)
             if loss.identity and self.number % loss.identity_every == 0:
                 found["identity/photo"] = losses.identity(self.G(photo), photo)
                 if "sketch" in fakes:
@@ -112,8 +104,6 @@ class CycleGAN:
                     found[f"paired/{kind}"] = losses.paired(fake[pairs], reals[kind][pairs])
             if loss.colour and told.any():
                 found["colour/photo"] = losses.colour(fake_photo[told], photo[told])
-            if loss.spread and (untold := pairs & ~told).any():
-                found["spread/photo"] = self._spread(fake_photo[untold], photo[untold], batch["mask"][untold])
             if loss.feature_matching:
                 for kind, both in maps.items():
                     fake_maps, real_maps = ([m[pairs] for m in side[:-1]] for side in both)
@@ -136,18 +126,6 @@ class CycleGAN:
         which, and the critic would need to learn nothing else."""
         maps = self.critics_of[kind].features(torch.cat((fake, real)))
         return [m[: len(fake)] for m in maps], [m[len(fake) :] for m in maps]
-
-    def _aim(self, fake_photo: Tensor, batch: Batch) -> Tensor:
-        """What ``fake_photo`` is compared with: the photo; where the colour is G's to choose, in G's colour."""
-        photo, told = batch["photo"], batch["coloured"]
-        if not self.config.loss.spread:
-            return photo
-        return torch.where(told[:, None, None, None], photo, losses.in_the_colour_of(fake_photo, photo, batch["mask"]))
-
-    def _spread(self, fake_photo: Tensor, photo: Tensor, mask: Tensor) -> Tensor:
-        fake, real = losses.mean_colour(fake_photo, mask), losses.mean_colour(photo, mask)
-        directions = torch.randn(DIRECTIONS, 3, generator=self.noise, device=fake.device)
-        return losses.spread(fake, *self.colours.exchange(fake, real), functional.normalize(directions))
 
     def _noisy(self, drawn: Tensor) -> Tensor:
         noise = torch.randn(drawn.shape, generator=self.noise, device=drawn.device)
@@ -196,7 +174,6 @@ class CycleGAN:
             "critics": self.critics,
             "photo_pool": self.pools["photo"],
             "sketch_pool": self.pools["sketch"],
-            "colours": self.colours,
         }
 
 

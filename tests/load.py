@@ -169,9 +169,12 @@ class Row:
     @classmethod
     def of(cls, visitors: str, tally: Tally, seconds: float) -> Row:
         waits = sorted(tally.waits) or [float("nan")]
-        ranks = [waits[round(share * (len(waits) - 1))] * 1000 for share in (0.5, 0.95, 0.99, 1)]
-        faults = (tally.busy, tally.errors, tally.swapped, tally.wrong, tally.lost)
-        return cls(visitors, len(tally.waits), len(tally.waits) / seconds, *ranks, *faults)
+        p50, p95, p99, longest = (waits[round(share * (len(waits) - 1))] * 1000 for share in (0.5, 0.95, 0.99, 1))
+        return cls(
+            visitors=visitors, pictures=len(tally.waits), rate=len(tally.waits) / seconds,
+            p50=p50, p95=p95, p99=p99, longest=longest,
+            busy=tally.busy, errors=tally.errors, swapped=tally.swapped, wrong=tally.wrong, lost=tally.lost,
+        )  # fmt: skip
 
 
 async def visit(url: str, clients: int, seconds: float, uploading: float = 0.2) -> list[Row]:

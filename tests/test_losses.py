@@ -55,32 +55,6 @@ def test_colour_compares_means_of_squares() -> None:
     assert losses.colour(fake, real, pool=2).item() == pytest.approx((0 + 0.5) / 2)
 
 
-def test_in_the_colour_of_moves_the_object_alone_and_holds_the_gradient_back() -> None:
-    photo, other = torch.full((1, 3, 1, 3), 0.2), torch.full((1, 3, 1, 3), -0.4, requires_grad=True)
-    photo[..., 0] += 0.3
-    mask = torch.tensor([True, True, False]).view(1, 1, 1, 3)
-    moved = losses.in_the_colour_of(other, photo, mask)  # the object's mean is 0.35 and becomes -0.4
-    assert torch.allclose(moved, image(-0.25, -0.55, 0.2).expand(1, 3, 1, 3))
-    assert not moved.requires_grad
-
-
-def test_spread_sends_each_colour_to_the_real_one_of_its_rank() -> None:
-    grey = torch.eye(3)[:1]  # along red alone
-    colours = torch.tensor([[0.1, 0.0, 0.0], [0.3, 0.0, 0.0]], requires_grad=True)
-    earlier = torch.tensor([[0.2, 0.0, 0.0]])
-    real = torch.tensor([[0.9, 0.0, 0.0], [-0.8, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    loss = losses.spread(colours, earlier, real, grey)  # 0.1 → -0.8, 0.3 → 0.9
-    assert loss.item() == pytest.approx((0.9 + 0.6) / 2)
-    loss.backward()
-    assert colours.grad is not None
-    assert colours.grad[:, 0].sign().tolist() == [1, -1]
-    assert losses.spread(real, real[:0], real.flip(0), torch.eye(3)).item() == 0
-
-
-def test_an_object_that_is_nowhere_has_no_colour() -> None:
-    assert losses.mean_colour(torch.ones(2, 3, 4, 4), torch.zeros(2, 1, 4, 4, dtype=torch.bool)).abs().sum() == 0
-
-
 def test_feature_matching_is_the_mean_over_layers_with_the_reals_fixed() -> None:
     fake, real = [image(1.0, 3.0), image(2.0)], [image(0.0, 0.0).requires_grad_(), image(6.0)]
     for tensor in fake:

@@ -2,7 +2,7 @@
 
 import torch
 
-from cyclegan.pool import ColourHistory, ImagePool
+from cyclegan.pool import ImagePool
 
 
 def pictures(*values: float) -> torch.Tensor:
@@ -51,15 +51,3 @@ def test_a_restored_pool_goes_on_as_the_first() -> None:
     other.load_state_dict(pool.state_dict())
     later = pictures(*range(20, 40))
     assert torch.equal(pool.exchange(later), other.exchange(later))
-
-
-def test_colours_are_remembered_newest_first_and_kept_in_the_state() -> None:
-    history = ColourHistory(3)
-    first, second = torch.full((2, 3), 0.1), torch.full((2, 3), 0.2)
-    assert [len(colours) for colours in history.exchange(first, -first)] == [0, 2]
-    earlier, real = history.exchange(second, -second)
-    assert torch.equal(earlier, first)
-    assert torch.equal(real, torch.cat((-second, -first)))
-    other = ColourHistory(3)
-    other.load_state_dict(history.state_dict())
-    assert torch.equal(other.exchange(first, first)[0], torch.cat((second, first[:1])))
