@@ -40,10 +40,11 @@ class ImageError(ValueError):
 # --- opening files of strangers -------------------------------------------------------------------------------------
 
 
-def open_image(source: str | Path | BinaryIO) -> Image.Image:
+def open_image(source: str | Path | BinaryIO, max_pixels: int | None = None) -> Image.Image:
     """The first frame of an image file, decoded, in its own mode (`to_rgb` makes it fit for use).
 
     Bytes, dimensions and aspect ratio are checked before anything is decoded, so a decompression bomb costs no memory.
+    ``max_pixels``: MAX_PIXELS if not given.
 
     Raises:
         ImageError: missing, empty, too large, too small, too narrow, damaged or not an image. The message carries
@@ -60,7 +61,7 @@ def open_image(source: str | Path | BinaryIO) -> Image.Image:
     except Exception as error:
         raise _damaged(name, error) from error
     _draft(image)
-    _check_dimensions(image, name)
+    _check_dimensions(image, name, max_pixels or MAX_PIXELS)
     try:
         image.load()
     except Exception as error:  # a decoder may raise anything at all on damaged bytes
@@ -124,11 +125,12 @@ def _draft(image: Image.Image) -> None:
         image.draft(None, (width // scale, height // scale))  # once: Pillow ignores a second call
 
 
-def _check_dimensions(image: Image.Image, name: str) -> None:
+def _check_dimensions(image: Image.Image, name: str, max_pixels: int) -> None:
     short, long = sorted(image.size)
     size = f"{image.width}×{image.height} pixels"
-    if short * long > MAX_PIXELS:
-        raise ImageError(f"{name} has {size}; the limit is {MAX_PIXELS // 10**6} megapixels.")
+    if short * long > max_pixels:
+        limit = f"{max_pixels // 10**6} megapixels" if max_pixels >= 10**6 else f"{max_pixels} pixels in all"
+        raise ImageError(f"{name} has {size}; the limit is {limit}.")
     if short < MIN_SIDE:
         raise ImageError(f"{name} has only {size}; each side needs at least {MIN_SIDE}.")
     if long > MAX_ASPECT * short:

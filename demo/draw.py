@@ -209,7 +209,7 @@ def _open_url(url: Any, kind: str, name: str) -> Image.Image:
         data = base64.b64decode(url.removeprefix(head), validate=True)
     except ValueError:
         raise ImageError(f"The {name} is damaged: it is not valid base64.") from None
-    image = images.open_image(BytesIO(data))
+    image = images.open_image(BytesIO(data), max_pixels=CANVAS_SIDE**2)
     if image.format != kind:
         raise ImageError(f"The {name} must be a {kind}.")
     return image

@@ -16,7 +16,8 @@ import time
 from playwright.sync_api import Page, sync_playwright
 from tqdm import tqdm
 
-from tests.browser import CHROMIUM_FLAGS, chromium_path, drawing_area, running_app
+from tests.browser import CHROMIUM_FLAGS, chromium_path, drawing_area
+from tests.server import running_server
 
 STROKE_SECONDS = 2.0
 
@@ -61,16 +62,16 @@ def main() -> None:
     parser.add_argument("--weights", default="weights")
     parser.add_argument("--strokes", type=int, default=20)
     options = parser.parse_args()
-    with running_app(options.weights) as (url, seconds), sync_playwright() as playwright:
+    with running_server(options.weights) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(url)
+        page.goto(server.url)
         page.wait_for_selector("canvas.ink")
         page.evaluate(WATCH)
         rows = [stroke(page, number) for number in tqdm(range(options.strokes), unit="stroke")]
         browser.close()
     rates, delays = [row[0] for row in rows], [row[1] for row in rows]
-    tqdm.write(f"page answers after          {seconds:.1f} s")
+    tqdm.write(f"page answers after          {server.seconds:.1f} s")
     tqdm.write(f"pictures a second, drawing  {statistics.median(rates):.1f} (median of {len(rates)} strokes)")
     tqdm.write(f"pen-up to last picture      {statistics.median(delays):.0f} ms, p95 {percentile(delays, 0.95):.0f} ms")
 

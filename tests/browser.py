@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
 import shutil
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -41,32 +34,6 @@ def serve(demo: Any) -> str:
     port = free_port("127.0.0.1", 5600)
     launch(demo, "127.0.0.1", port, prevent_thread_lock=True, quiet=True)
     return f"http://127.0.0.1:{port}"
-
-
-@contextmanager
-def running_app(weights: str, *options: str, **environment: str) -> Iterator[tuple[str, float]]:
-    """`python app.py` as a process of its own: (address, seconds until the page answered)."""
-    port = free_port("127.0.0.1", 5700)
-    url, start = f"http://127.0.0.1:{port}", time.perf_counter()
-    command = [sys.executable, "app.py", "--port", str(port), "--weights", weights, *options]
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment)
-    try:
-        while not _answers(url):
-            if process.poll() is not None or time.perf_counter() - start > START_SECONDS:
-                raise SystemExit(f"{url} did not answer within {START_SECONDS} seconds.")
-            time.sleep(0.05)
-        yield url, time.perf_counter() - start
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _answers(url: str) -> bool:
-    try:
-        urllib.request.urlopen(url, timeout=5).read()
-    except OSError:
-        return False
-    return True
 
 
 def open_page(browser: Browser, url: str, **options: Any) -> tuple[Page, list[str]]:

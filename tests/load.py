@@ -33,7 +33,7 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from tests.server import Server, running_server
-from tests.visitor import RefusedError, Visitor, connect
+from tests.visitor import RefusedError, Visitor, connect, run
 
 FRAMES = 6  # of a drawing, each with one line more
 UPLOADS = 3  # pictures of one visitor
@@ -203,7 +203,7 @@ def watched_visit(server: Server, clients: int, seconds: float, uploading: float
     """One run with what it cost the server."""
     server.forget_peak()
     memory, (files, size) = server.memory(), server.files()
-    rows = asyncio.run(visit(server.url, clients, seconds, uploading))
+    rows = run(visit(server.url, clients, seconds, uploading))
     more_files, more_size = server.files()
     return {
         "clients": clients,

@@ -1,6 +1,7 @@
-"""Pictures of the real page for the README: every tab, wide and on a phone, light and dark.
+"""Pictures of the real page for the README: every tab at three widths, light and dark, and a film of drawing.
 
     python -m tests.screenshot [--weights weights] [--out docs/screenshots]
+    python -m tests.screenshot --film          only the film, drawing.gif
     python -m tests.screenshot --drawings      only renews examples/sketches/*.png from the strokes in *.json
 
 The PNGs of the examples are what the canvas itself makes of their strokes.
@@ -9,22 +10,32 @@ The PNGs of the examples are what the canvas itself makes of their strokes.
 from __future__ import annotations
 
 import argparse
+import json
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from demo.page import EXAMPLES
-from tests.browser import CHROMIUM_FLAGS, RETURNED, ROOT, canvas, chromium_path, open_page, picture, running_app
+from tests.browser import CHROMIUM_FLAGS, RETURNED, ROOT, canvas, chromium_path, open_page, picture
+from tests.server import running_server
 
-SIZES = {"wide": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+SIZES = {
+    "wide": {"width": 1440, "height": 960},
+    "tablet": {"width": 820, "height": 1180},
+    "phone": {"width": 390, "height": 844},
+}
+CANVAS = 512  # pixels: what the strokes of the examples are measured in
+FILM_COLOURS = {"red": [[190.0, 300.0], [230.0, 330.0], [280.0, 330.0], [330.0, 300.0]]}
 TABS = {"sketch-to-photo": "Sketch → Photo", "photo-to-sketch": "Photo → Sketch"}
 
 
 def shoot(browser: Browser, url: str, out: Path, example: str) -> None:
     for size, viewport in SIZES.items():
         for scheme in ("light", "dark"):
-            page, _ = open_page(browser, url, viewport=viewport, color_scheme=scheme, device_scale_factor=1.5)
+            page, _ = open_page(browser, url, viewport=viewport, color_scheme=scheme, device_scale_factor=1)
             page.get_by_role("button", name=f"Example: {example}").click()
             picture(page, RETURNED)
             page.mouse.move(0, 0)
@@ -35,7 +46,50 @@ def shoot(browser: Browser, url: str, out: Path, example: str) -> None:
                 expect(page.locator(".pictures").locator("visible=true").locator("img")).to_have_count(3)
                 page.mouse.move(0, 0)
                 save(page, out / f"{name}-{size}-{scheme}.png")
+            page.get_by_role("tab", name="Model").click()
+            save(page, out / f"model-{size}-{scheme}.png")
             page.context.close()
+
+
+def film(browser: Browser, url: str, out: Path, example: str) -> None:
+    """`drawing.gif`: an example drawn with the mouse, a colour added, and the photo beside it all the while."""
+    page, _ = open_page(browser, url, viewport={"width": 1000, "height": 760})
+    sheet = page.locator("canvas.ink").bounding_box()
+    photo = page.locator(".draw .photo").bounding_box()
+    assert sheet
+    assert photo
+    side = sheet["width"]
+    width = photo["x"] + side - sheet["x"]
+    clip: Any = {"x": sheet["x"] - 8, "y": sheet["y"] - 8, "width": width + 16, "height": side + 16}
+    frames: list[Image.Image] = []
+
+    def draw(points: list[list[float]]) -> None:
+        places = [(sheet["x"] + x / CANVAS * side, sheet["y"] + y / CANVAS * side) for x, y, *_ in points]
+        page.mouse.move(*places[0])
+        page.mouse.down()
+        for number, place in enumerate(places[1:]):
+            page.mouse.move(*place)
+            if number % 8 == 7:
+                look()
+        page.mouse.up()
+        look()
+
+    def look() -> None:
+        page.wait_for_timeout(120)
+        frames.append(Image.open(BytesIO(page.screenshot(clip=clip))).convert("RGB"))
+
+    for stroke in json.loads((EXAMPLES / "sketches" / f"{example}.json").read_text()):
+        draw(stroke["points"])
+    for name, points in FILM_COLOURS.items():
+        page.get_by_role("button", name=name).click()
+        draw(points)
+    page.wait_for_timeout(500)
+    look()
+    palette = frames[-1].quantize(128)
+    first, *rest = (frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
+    pauses = [90] * len(rest) + [2500]
+    first.save(out / "drawing.gif", save_all=True, append_images=rest, duration=pauses, loop=0, optimize=True)
+    page.context.close()
 
 
 def save(page: Page, path: Path) -> None:
@@ -55,15 +109,18 @@ def main() -> None:
     parser.add_argument("--weights", default="weights")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
     parser.add_argument("--example", default="shoe", help="the drawing to show (default: %(default)s)")
+    parser.add_argument("--film", action="store_true", help="only the film")
     parser.add_argument("--drawings", action="store_true", help="renew the examples' PNGs instead")
     options = parser.parse_args()
-    with running_app(options.weights) as (url, _), sync_playwright() as playwright:
+    with running_server(options.weights) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
         if options.drawings:
-            renew_drawings(browser, url)
+            renew_drawings(browser, server.url)
         else:
             options.out.mkdir(parents=True, exist_ok=True)
-            shoot(browser, url, options.out, options.example)
+            if not options.film:
+                shoot(browser, server.url, options.out, options.example)
+            film(browser, server.url, options.out, options.example)
         browser.close()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import socket
 from functools import partial
@@ -14,7 +13,7 @@ from tests import abuse
 from tests.abuse import Case, attempt, by_payload
 from tests.manners import flood, leave, many_events
 from tests.server import Server
-from tests.visitor import PICTURE
+from tests.visitor import PICTURE, run
 
 pytest_plugins = ["tests.server_fixtures"]
 
@@ -25,7 +24,7 @@ MAX_GROWTH = 300  # MB
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bad_input(server: Server, case: Case) -> None:
-    outcome = asyncio.run(attempt(server, case))
+    outcome = run(attempt(server, case))
     assert re.search(case.answer, outcome.said)
     assert str(server.temporary) not in outcome.said
     assert "site-packages" not in outcome.said
@@ -36,7 +35,7 @@ def test_nothing_stays_of_a_refused_upload(server: Server) -> None:
     before = server.files()
     for case in CASES:
         if "MB upload" in case.name:
-            asyncio.run(attempt(server, case))
+            run(attempt(server, case))
     assert server.files() == before
 
 
@@ -44,13 +43,13 @@ def test_addresses_are_not_fetched(server: Server) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         other.settimeout(0)
         payload = {"path": f"http://127.0.0.1:{other.getsockname()[1]}/a.png", "meta": {"_type": "gradio.FileData"}}
-        asyncio.run(attempt(server, Case("address", partial(by_payload, "photo_to_sketch", payload), "")))
+        run(attempt(server, Case("address", partial(by_payload, "photo_to_sketch", payload), "")))
         with pytest.raises(BlockingIOError):
             other.accept()
 
 
 def test_a_flood_of_frames_leaves_room_for_others_and_nothing_behind(server: Server) -> None:
-    came = asyncio.run(flood(server, frames=100, at_once=20))
+    came = run(flood(server, frames=100, at_once=20))
     assert came.answers + came.busy == 100
     assert came.waits
     assert came.files == 0
@@ -58,13 +57,13 @@ def test_a_flood_of_frames_leaves_room_for_others_and_nothing_behind(server: Ser
 
 
 def test_visitors_who_leave_hold_nobody_up(server: Server) -> None:
-    asyncio.run(leave(server, 10))
-    assert asyncio.run(many_events(server, 1)) == [PICTURE]
-    assert asyncio.run(flood(server, frames=1, at_once=1)).answers == 1
+    run(leave(server, 10))
+    assert run(many_events(server, 1)) == [PICTURE]
+    assert run(flood(server, frames=1, at_once=1)).answers == 1
 
 
 def test_a_full_queue_says_so_and_empties_again(server: Server) -> None:
-    said = asyncio.run(many_events(server, MAX_EVENTS_WAITING + 8))
+    said = run(many_events(server, MAX_EVENTS_WAITING + 8))
     assert set(said) - {PICTURE}
     assert all(one == PICTURE or "ueue is full" in one for one in said)
-    assert asyncio.run(many_events(server, 1)) == [PICTURE]
+    assert run(many_events(server, 1)) == [PICTURE]

@@ -16,8 +16,9 @@ import app
 from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, save_weights
 from demo.page import build_demo
-from tests.browser import PHOTO, ZIGZAG, canvas, draw, ink, open_page, picture, running_app, serve
+from tests.browser import PHOTO, ZIGZAG, canvas, draw, ink, open_page, picture, serve
 from tests.conftest import TINY
+from tests.server import running_server
 
 pytest_plugins = ["tests.browser_fixtures"]
 
@@ -44,7 +45,8 @@ def test_narrow_and_dark(browser: Browser, url: str, scheme: Any) -> None:
 def test_every_control_has_a_name_and_a_place_in_the_tab_order(page: Page) -> None:
     unnamed = page.evaluate(
         "[...document.querySelectorAll('.draw button, .draw input')]"
-        ".filter(e => !(e.getAttribute('aria-label') || e.textContent.trim()) || e.tabIndex < 0).length"
+        ".filter(e => !(e.getAttribute('aria-label') || e.textContent.trim() || e.labels?.length) || e.tabIndex < 0)"
+        ".length"
     )
     assert unnamed == 0
     page.get_by_role("button", name="Example: cup").focus()
@@ -84,19 +86,19 @@ def test_server_asks_no_other_host(page: Page, hosts: set[str]) -> None:
 
 
 def test_command_serves_the_page(weights_folder: Path) -> None:
-    with running_app(str(weights_folder)) as (url, _):
-        assert "Sketch ↔ Photo" in urllib.request.urlopen(url).read().decode()
+    with running_server(str(weights_folder)) as server:
+        assert "Sketch ↔ Photo" in urllib.request.urlopen(server.url).read().decode()
 
 
 def test_a_private_demo_runs_without_its_share_link(weights_folder: Path) -> None:
     """No network (a proxy that is not there): the page is served all the same, and only to who knows the password."""
     offline = {"HTTP_PROXY": NOBODY, "HTTPS_PROXY": NOBODY, "NO_PROXY": "127.0.0.1,localhost"}
-    with running_app(str(weights_folder), "--share", "--auth", "me:secret", **offline) as (url, _):
+    with running_server(str(weights_folder), "--share", "--auth", "me:secret", **offline) as server:
         with pytest.raises(urllib.error.HTTPError, match="401"):
-            urllib.request.urlopen(f"{url}/config")
+            urllib.request.urlopen(f"{server.url}/config")
         visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-        visitor.open(f"{url}/login", urllib.parse.urlencode({"username": "me", "password": "secret"}).encode())
-        assert "Sketch" in visitor.open(f"{url}/config").read().decode()
+        visitor.open(f"{server.url}/login", urllib.parse.urlencode({"username": "me", "password": "secret"}).encode())
+        assert "Sketch" in visitor.open(f"{server.url}/config").read().decode()
 
 
 def test_taken_port_gives_the_next() -> None:
@@ -119,8 +121,8 @@ def test_what_is_no_port_is_said_in_one_sentence(
 
 
 def test_the_port_of_the_command_line_wins_over_nonsense_around_it(weights_folder: Path) -> None:
-    with running_app(str(weights_folder), GRADIO_SERVER_PORT="abc") as (url, _):
-        assert "Sketch ↔ Photo" in urllib.request.urlopen(url).read().decode()
+    with running_server(str(weights_folder), GRADIO_SERVER_PORT="abc") as server:
+        assert "Sketch ↔ Photo" in urllib.request.urlopen(server.url).read().decode()
 
 
 def test_auth_needs_user_and_password(capsys: pytest.CaptureFixture[str]) -> None:

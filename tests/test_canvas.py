@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from cyclegan import images
 from cyclegan.inference import Translator
+from demo.draw import put_back, treatment
 from demo.page import EXAMPLES
 from tests.browser import PHOTO, RETURNED, ZIGZAG, canvas, draw, drawing_area, ink, open_page, picture
 
@@ -42,10 +42,10 @@ def test_photo_follows_the_pen(page: Page) -> None:
 def test_photo_is_the_translators(page: Page, translator: Translator) -> None:
     draw(page, ZIGZAG)
     photo, returned = picture(page, PHOTO), picture(page, RETURNED)
-    sheet = images.fit_square(Image.fromarray(canvas(page)), 64)
-    expected = translator.round_trip(sheet, "sketch_to_photo")
-    assert np.array_equal(photo, np.asarray(expected[0]))
-    assert np.array_equal(returned, np.asarray(expected[1]))
+    treated = treatment(Image.fromarray(canvas(page)), 64, tidy=True)
+    expected = translator.round_trip(treated.sheet, "sketch_to_photo")
+    assert np.array_equal(photo, np.asarray(put_back(treated, expected[0])))
+    assert np.array_equal(returned, np.asarray(put_back(treated, expected[1])))
 
 
 def test_undo_redo_clear(page: Page) -> None:

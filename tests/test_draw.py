@@ -161,7 +161,7 @@ PAPER, PHOTO = png_url(Image.new("RGB", (512, 512))), data_url(Image.new("RGB", 
         ([[PAPER, PAPER]], "JPEG data URL"),
         ([[PAPER, JPEG_URL + "AAAA"]], "not an image"),
         ([[PAPER, JPEG_URL + PAPER.removeprefix(PNG_URL)]], "must be a JPEG"),
-        ([[PAPER, data_url(Image.new("RGB", (1024, 1024)), "JPEG")]], "at most 512"),
+        ([[PAPER, data_url(Image.new("RGB", (1024, 1024)), "JPEG")]], "limit is 262144 pixels"),
         ([[PAPER, data_url(Image.new("RGB", (64, 32)), "JPEG")]], "square"),
     ],
 )
@@ -181,7 +181,7 @@ def test_one_extra_at_a_time_and_live_frames_beside_it(
         return []
 
     monkeypatch.setattr(draw, "variations", slow)
-    with gr.Blocks() as demo:
+    with gr.Blocks(analytics_enabled=False) as demo:
         draw_tab(translator, "", [])
     (tab,) = (block for block in demo.blocks.values() if isinstance(block, gr.HTML))
     frame = {"image": png_url(small)}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from PIL import Image
+
+T = TypeVar("T")
 
 PATIENCE = 120.0  # seconds
 PICTURE = "a picture"  # what is said of an answer that is one
@@ -88,6 +93,12 @@ def connect(url: str) -> httpx.AsyncClient:
     """Connections to the server for as many visitors as you like."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=200)
     return httpx.AsyncClient(base_url=url, limits=limits, timeout=PATIENCE, trust_env=False)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run` in a thread of its own: where a browser is open, Playwright's loop already runs in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 def _checked(response: httpx.Response) -> httpx.Response:
