@@ -30,7 +30,7 @@ from demo.parts import WEB, milliseconds_since
 SCRIPTS = ("canvas.js", "photo.js", "extras.js")  # read as one
 CANVAS_SIDE = 512  # pixels, as in web/canvas.html
 MAX_FRAME_CHARACTERS = 2_000_000  # of a picture's data URL; a sheet full of scribble has 400,000
-MAX_FRAMES_WAITING = 16  # from all visitors together; each page sends its next frame after the answer to its last
+MAX_FRAMES_WAITING = 48  # from all visitors together, first come, first served: some two seconds on two cores
 MAX_EXTRAS = 1  # at a time, from all visitors together: nobody's pen waits long for a gallery or a film
 MAX_MOMENTS = 60  # of a film
 PNG_URL, JPEG_URL = "data:image/png;base64,", "data:image/jpeg;base64,"

@@ -81,7 +81,7 @@ def film(browser: Browser, url: str, out: Path, example: str) -> None:
     for stroke in json.loads((EXAMPLES / "sketches" / f"{example}.json").read_text()):
         draw(stroke["points"])
     for name, points in FILM_COLOURS.items():
-        page.get_by_role("button", name=name).click()
+        page.get_by_role("button", name=name, exact=True).click()
         draw(points)
     page.wait_for_timeout(500)
     look()

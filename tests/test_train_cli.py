@@ -31,6 +31,9 @@ def test_smoke_training_then_export_then_fine_tuning(tmp_path: Path) -> None:
     loaded = load_weights(weights, discriminators=True)
     assert loaded.config.image_size == 64
     assert loaded.config.training["steps"] == 12
+    assert (weights / "losses.png").exists()
+    sheets = sorted(path.stem for path in (weights / "learning").iterdir())
+    assert sheets[-1] == f"{loaded.config.training['images']:07d}"
 
     tuned = tmp_path / "tuned"
     settings = [f"run={tuned}", f"start_from={weights}", "steps=1", "learning_rate=1e-9"]

@@ -1,13 +1,15 @@
-"""Publish a run: python -m train.export RUN WEIGHTS, the four .pth files and config.json."""
+"""Publish a run: python -m train.export RUN WEIGHTS, the four .pth files, config.json and how it learned."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import shutil
 import sys
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from cyclegan.checkpoint import load_checkpoint
 from cyclegan.config import ConfigError, TrainConfig, WeightsConfig
@@ -17,9 +19,16 @@ from cyclegan.weights import WeightsError, save_weights
 
 log = logging.getLogger("train.export")
 
+SHEETS = 6  # of half the size, some 100 kB each
+
 
 def export(run: Path, folder: Path) -> WeightsConfig:
-    """Write the averaged generators and the discriminators of ``run``. Raises ConfigError, WeightsError."""
+    """Write the averaged generators and the discriminators of ``run``, its curves and some of its sample sheets.
+
+    Raises:
+        ConfigError: there is no run, or not a whole one.
+        WeightsError: the folder cannot be written.
+    """
     try:
         settings = (run / CONFIG).read_text(encoding="utf-8")
     except OSError:
@@ -47,7 +56,22 @@ def export(run: Path, folder: Path) -> WeightsConfig:
             "data": config.data.model_dump(mode="json", exclude={"photos", "sketches", "workers"}),
         },
     )
-    return save_weights(folder, networks, description)
+    described = save_weights(folder, networks, description)
+    _show_learning(run, folder, config.data.batch)
+    return described
+
+
+def _show_learning(run: Path, folder: Path, batch: int) -> None:
+    """``losses.png``, and in ``learning/`` some sample sheets from first to last, named by the pictures seen."""
+    if (curves := run / "losses.png").exists():
+        shutil.copy(curves, folder)
+    shown = folder / "learning"
+    shutil.rmtree(shown, ignore_errors=True)
+    shown.mkdir()
+    sheets = sorted((run / "samples").glob("*.jpg"))
+    for place in sorted({round(share * (len(sheets) - 1) / (SHEETS - 1)) for share in range(SHEETS)} if sheets else ()):
+        with Image.open(sheets[place]) as sheet:
+            sheet.reduce(2).save(shown / f"{int(sheets[place].stem) * batch:07d}.jpg", quality=85)
 
 
 def main(arguments: list[str] | None = None) -> int:
