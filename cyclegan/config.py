@@ -102,7 +102,7 @@ class LossConfig(Frozen):
     alternate_cycles: bool = True
     """Sketch cycle on even steps, photo cycle on odd ones: a third less time a step."""
     sketch_every: PositiveInt = 1
-    """F and D_Y learn on every such step only: theirs is the easier half, and a third of a step's time."""
+    """F and D_Y learn on every such step only: theirs is the easier half."""
     identity_every: PositiveInt = 5
     """Identity terms on every such step only: they change slowly and cost two more passes."""
 

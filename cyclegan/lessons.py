@@ -119,8 +119,8 @@ def shape_colour(mask: Picture) -> NDArray[np.float32]:
     """A CIELAB colour that follows from an object's silhouette (H×W, 255 inside): smoothly, from its proportions.
 
     Lightness, chroma and hue are waves over the logarithm of width by height and over the share of their rectangle that
-    the object fills. Their means and deviations are about those of catalogue photos (lightness 48 ± 20, chroma 12 ± 13,
-    a little more here); the phases make an apple's shape red.
+    the object fills. They range about as far as the colours of catalogue photos, a little farther in chroma; the phases
+    make an apple's shape red.
     """
     _, _, width, height = cv2.boundingRect(mask)
     wide, full = np.log(width / height), (mask > 0).sum() / (width * height)

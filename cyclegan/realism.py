@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
 
 from cyclegan.config import WeightsConfig
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
@@ -37,12 +36,7 @@ class Opinion:
 
 
 class Critics:
-    """Both discriminators, loaded when first asked (then once, also if that fails); safe to call from many threads.
-
-    They judge by the statistics of the picture at hand instead of those kept in training, as pix2pix does at test time
-    (Isola et al., CVPR 2017, section 3.3): in training, too, real and generated pictures went through batch norm apart,
-    and by the kept ones, a mixture of both, the shipped critics are undecided about nearly everything.
-    """
+    """Both discriminators, loaded when first asked (then once, also if that fails); safe to call from many threads."""
 
     def __init__(self, source: str | Path | Weights = DEFAULT_FOLDER) -> None:
         """``source``: a folder or a Hub id (see `load_weights`), or weights that hold "D_X" and "D_Y"."""
@@ -107,7 +101,4 @@ def _load(source: str | Path | Weights) -> tuple[WeightsConfig, dict[str, Discri
 def _ready(config: WeightsConfig, state: StateDict) -> Discriminator:
     network = Discriminator(config.discriminator)
     network.load_state_dict(state)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean = module.running_var = None  # so it takes the picture's own
     return network.eval().requires_grad_(False)

@@ -23,7 +23,7 @@ from cyclegan.images import ImageError
 from cyclegan.inference import Translator
 from cyclegan.realism import CRITICS, LEGEND, Critics
 from cyclegan.timelapse import gif
-from cyclegan.variations import variations
+from cyclegan.variations import PALETTE, variations
 from cyclegan.weights import WeightsError, file_of
 from demo.parts import WEB, milliseconds_since
 
@@ -35,9 +35,10 @@ MAX_EXTRAS = 1  # at a time, from all visitors together: nobody's pen waits long
 MAX_MOMENTS = 60  # of a film
 PNG_URL, JPEG_URL = "data:image/png;base64,", "data:image/jpeg;base64,"
 COLOURS = {  # ink beside the black pen, for weights that understand colour
-    "black": "#000000", "red": "#d62828", "orange": "#f77f00", "yellow": "#fcbf49", "green": "#2a9d3f",
-    "blue": "#1d6fd1", "violet": "#7b2cbf", "brown": "#7f4f24",
-}  # fmt: skip
+    "black": "#000000",
+    **{name: "#%02x%02x%02x" % PALETTE[name] for name in ("red", "orange", "yellow", "green", "blue", "violet")},
+    "brown": "#7f4f24",
+}
 
 Answer = dict[str, Any]
 

@@ -27,7 +27,7 @@ def critics(states: dict[str, StateDict]) -> Critics:
 def test_each_critic_judges_its_own_kind(critics: Critics, make_photo: Make) -> None:
     networks, photo = make_networks(), make_photo()
     for of, name in realism.CRITICS.items():
-        network = networks[name].train()  # one picture in training mode: its own statistics
+        network = networks[name].eval()
         with torch.no_grad():
             expected = network(to_tensor(photo)[None]).mean().item()
         opinion = critics.opinion(photo, of)
@@ -36,12 +36,12 @@ def test_each_critic_judges_its_own_kind(critics: Critics, make_photo: Make) -> 
     assert critics.opinion(photo, "photo").score != pytest.approx(critics.opinion(photo, "sketch").score, abs=1e-4)
 
 
-def test_the_statistics_of_training_do_not_matter(
+def test_a_critic_judges_by_the_statistics_of_its_training(
     critics: Critics, states: dict[str, StateDict], make_photo: Make
 ) -> None:
     moved = {key: tensor * 3 + 1 if "running" in key else tensor for key, tensor in states["D_X"].items()}
     others = Critics(Weights(TINY, {**states, "D_X": moved}, "tests/"))
-    assert critics.opinion(make_photo(), "photo").score == others.opinion(make_photo(), "photo").score
+    assert abs(critics.opinion(make_photo(), "photo").score - others.opinion(make_photo(), "photo").score) > 1e-3
 
 
 @pytest.mark.parametrize("size", [(64, 64), (200, 100), (33, 97), (512, 512), (1, 1), (500, 25)])

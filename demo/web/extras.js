@@ -1,6 +1,7 @@
 // What else is made of the drawing (canvas.js) and its photo (photo.js): six more, a time-lapse, files.
 
 const MOMENTS = 48; // of a time-lapse
+const FILM_CHARACTERS = 15_000_000; // of all its pictures; the server takes 16 MB
 const extras = find(".extras");
 
 let job = 0; // number of the one that runs; another number stops it
@@ -67,6 +68,12 @@ function upTo(drawing, count) {
   return part;
 }
 
+/** The moments, or every second of them counted from the last, and so on, until the server takes them at once. */
+function fitting(moments) {
+  const size = moments.flat().reduce((sum, url) => sum + url.length, 0);
+  return size < FILM_CHARACTERS ? moments : fitting(moments.filter((_, i) => (moments.length - i) % 2));
+}
+
 /** Inks the drawing anew, asks for the photo of each moment as if the pen were there, and has a film made of them. */
 async function film(mine) {
   const drawing = sinceClear(steps.flat());
@@ -84,7 +91,7 @@ async function film(mine) {
     if (answer.photo) moments.push([image, answer.photo]);
   }
   progress(undefined, "Making the film…");
-  const answer = await patiently(mine, "film", moments);
+  const answer = await patiently(mine, "film", fitting(moments));
   if (!answer || answer.error) return answer?.error;
   find(".film img").src = find(".film a").href = answer.film;
   find(".film").hidden = false;
