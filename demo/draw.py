@@ -34,9 +34,10 @@ MAX_FRAMES_WAITING = 48  # from all visitors together, first come, first served:
 MAX_EXTRAS = 1  # at a time, from all visitors together: nobody's pen waits long for a gallery or a film
 MAX_MOMENTS = 60  # of a film
 PNG_URL, JPEG_URL = "data:image/png;base64,", "data:image/jpeg;base64,"
+RAINBOW = ("red", "orange", "yellow", "green", "blue", "violet")
 COLOURS = {  # ink beside the black pen, for weights that understand colour
     "black": "#000000",
-    **{name: "#%02x%02x%02x" % PALETTE[name] for name in ("red", "orange", "yellow", "green", "blue", "violet")},
+    **{name: "#{:02x}{:02x}{:02x}".format(*PALETTE[name]) for name in RAINBOW},
     "brown": "#7f4f24",
 }
 
