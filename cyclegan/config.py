@@ -29,13 +29,15 @@ class Frozen(BaseModel):
 
 
 class GeneratorConfig(Frozen):
-    """A U-Net; the default has 4.87 M parameters (9.7 MB in half precision)."""
+    """A U-Net; the default has 4.89 M parameters (9.8 MB in half precision)."""
 
     widths: tuple[Width, ...] = Field((32, 64, 128, 256, 192), min_length=2, max_length=7)
     """Channels after each halving of the resolution."""
     top_width: Width = 24
     """Channels at full resolution, the costliest place."""
     bottleneck_blocks: Blocks = 2
+    colour_field: bool = True
+    """Whether it is told what colour the image asks for at every place."""
     decoder_blocks: tuple[Blocks, ...] = (0, 2, 1, 0)
     """Residual blocks after each step of the decoder, from stride 2 down to the stride before the bottleneck's."""
 
@@ -68,9 +70,9 @@ class DataConfig(Frozen):
     """Share of files kept back for evaluation, by a hash of their names."""
     hint_share: float = Field(0.65, ge=0, le=1)
     """Share of made drawings with strokes in the photo's colours; 0 trains a model that takes no colour hints."""
-    colour_by_shape: bool = False
-    """Whether a photo whose drawing tells no colour takes one that follows from its shape. Where the colours of the
-    photos cannot be guessed from drawings, G would learn their mean, a brown, for all."""
+    own_colour: bool = False
+    """Whether a photo whose drawing has no hints takes the colour that the generator's colour field then holds. Where
+    the colours of the photos cannot be guessed from drawings, G would learn their mean, a brown, for all."""
     unfinished_share: float = Field(0.15, ge=0, le=1)
     """Share of made drawings that stop before the last stroke, as live drawing sends them."""
     min_scale: float = Field(0.6, gt=0, le=1)
@@ -88,7 +90,7 @@ class LossConfig(Frozen):
     paired: float = Field(0.0, ge=0)
     """L1 to the photo that a drawing was made from, and to the drawing made from a photo."""
     colour: float = Field(0.0, ge=0)
-    """L1 to that photo with both pooled by 8, where the drawing has colour hints: elsewhere it would teach the mean."""
+    """L1 to that photo with both pooled by 8, where the drawing tells its colour: elsewhere it would teach the mean."""
     feature_matching: float = Field(0.0, ge=0)
     """The same pairs, in the critics' features."""
     perceptual: float = Field(0.0, ge=0)

@@ -9,8 +9,7 @@ from cyclegan.inking import REFERENCE, SHIFT, Drawing, Sheet, fixed_point
 CANDIDATES = 6  # strokes tried for each hint; the longest, most colourful and most even one is drawn
 WIDTHS = np.log((1.5, 28.0))  # at 256 px, even in the logarithm: bold daubs teach what fine strokes then tell
 STEPS = 16  # points of a stroke
-MINIMUM_CHROMA = 24  # of 8-bit CIELAB: what has less must be mid-grey, or it looks like the lines or the paper
-MID_GREY = (80, 205)
+MINIMUM_CHROMA = 24  # of 8-bit CIELAB: what has less looks like the lines or the paper
 
 
 def colour_hints(photo: NDArray, drawing: Drawing, rng: np.random.Generator) -> NDArray:
@@ -18,7 +17,7 @@ def colour_hints(photo: NDArray, drawing: Drawing, rng: np.random.Generator) -> 
 
     Both are H×W×3 uint8, RGB, of the drawing's size. Strokes are 1.5 to 28 px wide at 256 px. The darker of this and
     the inked drawing, channel by channel, is what a person sees who draws lines over colours.
-    Black and white, which look like lines and paper, make no hints: an object that is wholly black or white gets none.
+    Black, grey and white, which look like lines and paper, make no hints: an object that has no other colour gets none.
     """
     inside = drawing.mask()
     unit = max(drawing.size) / REFERENCE
@@ -34,9 +33,8 @@ def colour_hints(photo: NDArray, drawing: Drawing, rng: np.random.Generator) -> 
     colours = np.median(photo[y, x], axis=1).astype(np.uint8)
     spread = np.abs(photo[y, x].astype(int) - colours[:, None]).mean((1, 2))
     length = np.linalg.norm(np.diff(paths, axis=1), axis=2).sum(1) / unit
-    lightness, chroma = _lightness_and_chroma(colours)
-    visible = (chroma >= MINIMUM_CHROMA) | ((lightness >= MID_GREY[0]) & (lightness <= MID_GREY[1]))
-    score = visible * (10 + chroma) * np.minimum(length, 30) / (10 + spread)
+    chroma = _chroma(colours)
+    score = (chroma >= MINIMUM_CHROMA) * (10 + chroma) * np.minimum(length, 30) / (10 + spread)
     for best in score.reshape(count, CANDIDATES).argmax(1) + np.arange(count) * CANDIDATES:
         if score[best] > 0:
             width = max(round(float(np.exp(rng.uniform(*WIDTHS))) * unit), 1)
@@ -68,7 +66,7 @@ def _kept_inside(paths: NDArray, safe: Sheet) -> NDArray:
     return np.take_along_axis(paths, np.minimum(np.arange(STEPS), np.maximum(kept - 1, 0))[..., None], 1)
 
 
-def _lightness_and_chroma(colours: NDArray) -> tuple[NDArray, NDArray]:
-    """Lightness (0 to 255) and chroma of N×3 RGB colours in 8-bit CIELAB."""
-    lightness, *opponents = cv2.cvtColor(colours[None], cv2.COLOR_RGB2LAB)[0].astype(float).T
-    return lightness, np.hypot(opponents[0] - 128, opponents[1] - 128)
+def _chroma(colours: NDArray) -> NDArray:
+    """Chroma of N×3 RGB colours in 8-bit CIELAB."""
+    _, a, b = cv2.cvtColor(colours[None], cv2.COLOR_RGB2LAB)[0].astype(float).T
+    return np.hypot(a - 128, b - 128)

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cyclegan.colour_field import own_colour
 from cyclegan.config import DataConfig
 from cyclegan.hints import colour_hints
+from cyclegan.images import to_tensor
 from cyclegan.inking import CANONICAL, Drawing, Style, ink
 
 RECOLOURED = {True: 0.7, False: 0.15}
@@ -39,14 +41,13 @@ class Lesson:
     """The coloured strokes of ``sketch`` by themselves, on white."""
     paired: bool
     coloured: bool
-    """Whether ``sketch`` tells the colours of ``photo``."""
+    """Whether ``sketch`` tells the colours of ``photo``, by hints or by its form."""
 
 
 def made_lesson(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: np.random.Generator) -> Lesson:
     """A square RGB ``photo`` and a drawing made from it, ``drawing`` being its trace in its own pixels."""
     matrix = _placement(photo.width, config, rng)
     seen = _moved(np.asarray(photo), matrix, config.size)
-    upright = drawing
     drawing = drawing.transformed(matrix, (config.size, config.size))
     hinted = rng.random() < config.hint_share
     if rng.random() < RECOLOURED[hinted]:
@@ -58,11 +59,11 @@ def made_lesson(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: n
     even = replace(style, **EVEN_PEN)  # the same seed moves it along the same lines
     sketch, lines = (_rgb(ink(drawn, pen, np.random.default_rng(seed))) for pen in (style, even))
     hints = colour_hints(seen, drawing, rng) if hinted else np.full_like(seen, 255)
-    coloured = bool((hints < 255).any())
-    if config.colour_by_shape and not coloured:
-        seen = _in_colour(seen, drawing.mask(), shape_colour(upright.mask()))
+    sketch, coloured = np.minimum(sketch, hints), bool((hints < 255).any())
+    if config.own_colour and not coloured:
+        seen, coloured = _in_colour(seen, drawing.mask(), _own_colour(sketch)), True
     traced = _rgb(ink(drawing, CANONICAL, rng))
-    return Lesson(np.minimum(sketch, hints), lines, seen, traced, hints, paired=True, coloured=coloured)
+    return Lesson(sketch, lines, seen, traced, hints, paired=True, coloured=coloured)
 
 
 def unpaired_lesson(sketch: Image.Image, photo: Image.Image, config: DataConfig, rng: np.random.Generator) -> Lesson:
@@ -102,47 +103,51 @@ def _moved(picture: Picture, matrix: NDArray[np.float32], size: int) -> Picture:
 
 
 def _recoloured(photo: Picture, mask: Picture, rng: np.random.Generator) -> Picture:
-    """The object (``mask`` 255) in another colour, light and shade kept: turned hues, and a tint for what was grey."""
-    lab = cv2.cvtColor(photo.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    """The object (``mask`` 255) in another colour: turned hues, or as a pen would ask for; always so what was grey."""
+    lab = _lab(photo / 255)
+    colours = lab[mask > 0][:, 1:]
+    if not len(colours) or np.linalg.norm(colours, axis=1).mean() < 15 or rng.random() < 0.6:
+        return _in_colour(photo, mask, _vivid(rng))
     angle = rng.uniform(0, 2 * np.pi)
     turn = rng.uniform(0.8, 2.0) * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     lab[..., 1:] = lab[..., 1:] @ turn.astype(np.float32)
-    inside = mask > 0
-    if inside.any() and np.linalg.norm(lab[inside][:, 1:], axis=1).mean() < 15:
-        tint, hue = rng.uniform(20, 80), rng.uniform(0, 2 * np.pi)
-        lab[..., 0] = 100 * (lab[..., 0] / 100).clip(0, 1) ** rng.uniform(0.5, 1.0)  # black would take no colour
-        lab = _tinted(lab, tint * np.array([np.cos(hue), np.sin(hue)]))
     return _blended(photo, lab, mask)
 
 
-def shape_colour(mask: Picture) -> NDArray[np.float32]:
-    """A CIELAB colour that follows from an object's silhouette (H×W, 255 inside): smoothly, from its proportions.
+def _vivid(rng: np.random.Generator) -> NDArray[np.float32]:
+    """A CIELAB colour, any hue that screens can show, mostly strong: those of a palette, pen or paint pot."""
+    hsv = np.array([rng.uniform(0, 360), rng.uniform(0.35, 1), rng.uniform(0.35, 1)], np.float32)
+    return np.asarray(_lab(cv2.cvtColor(hsv[None, None], cv2.COLOR_HSV2RGB))[0, 0])
 
-    Lightness, chroma and hue are waves over the logarithm of width by height and over the share of their rectangle that
-    the object fills. They range about as far as the colours of catalogue photos, a little farther in chroma; the phases
-    make an apple's shape red.
-    """
-    _, _, width, height = cv2.boundingRect(mask)
-    wide, full = np.log(width / height), (mask > 0).sum() / (width * height)
-    lightness = 48 + 26 * np.sin(2 * np.pi * (0.7 * wide + 1.6 * full - 0.23))
-    chroma = 19 - 15 * np.cos(2 * np.pi * (1.1 * wide - 0.9 * full + 0.257))
-    hue = 2 * np.pi * (0.8 * wide + 1.2 * full + 0.201)
-    return np.array([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)
+
+def _own_colour(sketch: Picture) -> NDArray[np.float32]:
+    """CIELAB of what the colour field holds for a drawing without hints."""
+    colour = own_colour(to_tensor(Image.fromarray(sketch))[None])[0].numpy()
+    return np.asarray(_lab((colour[None, None] + 1) / 2)[0, 0], np.float32)
 
 
 def _in_colour(photo: Picture, mask: Picture, colour: NDArray[np.float32]) -> Picture:
-    """The object (``mask`` 255) with ``colour`` (CIELAB) as its mean, about: black and white stay what they are."""
-    lab = cv2.cvtColor(photo.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    """The object (``mask`` 255) with ``colour`` (CIELAB) as its mean, about: light, shade and differences stay."""
+    if not mask.any():
+        return photo
+    lab = _lab(photo / 255)
     mean = lab[mask > 0].mean(axis=0)
-    gamma = np.clip(np.log(colour[0] / 100) / np.log(np.clip(mean[0], 2, 98) / 100), 0.3, 3.0)
+    mean[0] = np.clip(mean[0], 2, 98)
+    lab[..., 1:] -= _share(lab, mean) * mean[1:]
+    gamma = np.clip(np.log(colour[0] / 100) / np.log(mean[0] / 100), 0.3, 3.0)
     lab[..., 0] = 100 * (lab[..., 0] / 100).clip(0, 1) ** gamma
-    return _blended(photo, _tinted(lab, colour[1:] - mean[1:]), mask)
+    lab[..., 1:] += _share(lab, colour) * colour[1:]
+    return _blended(photo, lab, mask)
 
 
-def _tinted(lab: Lab, tint: NDArray) -> Lab:
-    """CIELAB with ``tint`` added to a and b: wholly at middle lightness, not at all in black and white."""
-    middle = 1 - np.abs(lab[..., :1] / 50 - 1) ** 2
-    return np.concatenate((lab[..., :1], lab[..., 1:] + middle * tint), axis=2).astype(np.float32)
+def _share(lab: Lab, colour: NDArray[np.float32]) -> NDArray[np.float32]:
+    """H×W×1: how much of ``colour``'s chroma each place takes: all at its lightness, none in black and white."""
+    return np.minimum(lab[..., :1] / colour[0], (100 - lab[..., :1]) / (100 - colour[0]))
+
+
+def _lab(rgb: NDArray) -> Lab:
+    """H×W×3 in [0, 1] → CIELAB."""
+    return cv2.cvtColor(rgb.astype(np.float32), cv2.COLOR_RGB2LAB)
 
 
 def _blended(photo: Picture, lab: Lab, mask: Picture) -> Picture:

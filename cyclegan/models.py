@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cyclegan.colour_field import colour_field
 from cyclegan.config import DiscriminatorConfig, GeneratorConfig
 
 MIN_SIDE = 32
@@ -31,10 +32,12 @@ class Generator(nn.Module):
     """U-Net that turns an image of one domain into one of the other.
 
     An encoder of strided convolutions, residual blocks at the bottleneck and, if asked for, on the way up, a decoder
-    of nearest-neighbour resizing and convolution (free of the checkerboard of transposed convolutions: Odena et al.,
-    "Deconvolution and Checkerboard Artifacts", Distill 2016), skip connections at every scale, the image itself
-    at the last one. Encoder and skips after Isola et al., "Image-to-Image Translation with Conditional Adversarial
-    Networks", CVPR 2017, appendix 6.1; residual blocks after Zhu et al., "Unpaired Image-to-Image Translation using
+    of bilinear resizing and convolution (free of the checkerboard of transposed convolutions: Odena et al.,
+    "Deconvolution and Checkerboard Artifacts", Distill 2016; with nearest neighbours a faint weave stayed in smooth
+    surfaces), skip connections at every scale, the image itself at the last one. The image comes with its colour field,
+    and every place of the bottleneck is told what the whole image shows: a colour belongs to an object more than to its
+    outlines. Encoder and skips after Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks",
+    CVPR 2017, appendix 6.1; residual blocks after Zhu et al., "Unpaired Image-to-Image Translation using
     Cycle-Consistent Adversarial Networks", ICCV 2017, appendix 7.2.
     """
 
@@ -42,29 +45,37 @@ class Generator(nn.Module):
         super().__init__()
         widths, top = config.widths, config.top_width
         self.stride = 2 ** len(widths)
+        self.told_colour = config.colour_field
+        seen = 6 if config.colour_field else 3
         self.encoder = nn.ModuleList(
-            _down(below, width, norm=level > 0) for level, (below, width) in enumerate(pairwise((3, *widths)))
+            _down(below, width, norm=level > 0) for level, (below, width) in enumerate(pairwise((seen, *widths)))
         )
+        self.context = GlobalContext(widths[-1])
         self.bottleneck = nn.Sequential(*(Residual(widths[-1]) for _ in range(config.bottleneck_blocks)))
         self.decoder = nn.ModuleList(
             _up(widths[level + 1] + widths[level], widths[level], config.decoder_blocks[level])
             for level in reversed(range(len(widths) - 1))
         )
-        self.last = nn.Sequential(*_conv(widths[0] + 3, top), nn.Conv2d(top, 3, 3, padding=1))
+        self.last = nn.Sequential(*_conv(widths[0] + seen, top), nn.Conv2d(top, 3, 3, padding=1))
         self.apply(_initialise)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Translate ``image`` (B×3×H×W in [-1, 1], H and W ≥ 32) into the other domain, same shape and range."""
+    def forward(self, image: Tensor, field: Tensor | None = None) -> Tensor:
+        """Translate ``image`` (B×3×H×W in [-1, 1], H and W ≥ 32) into the other domain, same shape and range.
+
+        ``field``: the colour to take at every place, same shape and range; None asks the image's own `colour_field`.
+        """
         height, width = image.shape[-2:]
         if min(height, width) < MIN_SIDE:
             raise ValueError(f"images must be at least {MIN_SIDE}×{MIN_SIDE} pixels, not {height}×{width}")
         right, below = -width % self.stride, -height % self.stride
+        if self.told_colour:
+            image = torch.cat((image, colour_field(image) if field is None else field), dim=1)
         padded = functional.pad(image, (0, right, 0, below), mode="replicate") if right or below else image
         skips, features = [padded], padded
         for down in self.encoder:
             features = down(features)
             skips.append(features)
-        features = self.bottleneck(skips.pop())
+        features = self.bottleneck(self.context(skips.pop()))
         for up in self.decoder:
             features = up(torch.cat((_double(features), skips.pop()), dim=1))
         picture = torch.tanh(self.last(torch.cat((_double(features), skips.pop()), dim=1)))
@@ -118,6 +129,24 @@ class Residual(nn.Module):
         return features + self.body(features)
 
 
+class GlobalContext(nn.Module):
+    """x + body(mean and maximum of x over all places), the same everywhere.
+
+    Global features beside local ones decide colours in Iizuka et al., "Let there be Color!", SIGGRAPH 2016, section
+    3.3; pooled both ways, as in Woo et al., "CBAM", ECCV 2018, section 3.1. No normalisation: one place is no sample.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(2 * width, width // 4, 1), nn.ReLU(inplace=True), nn.Conv2d(width // 4, width, 1)
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        pooled = features.mean((2, 3), keepdim=True), features.amax((2, 3), keepdim=True)
+        return features + self.body(torch.cat(pooled, dim=1))
+
+
 def _down(inputs: int, outputs: int, norm: bool) -> nn.Sequential:
     """Halve the resolution; the first layer goes without normalisation so that it sees the colours as they are."""
     conv = nn.Conv2d(inputs, outputs, kernel_size=4, stride=2, padding=1, bias=not norm)
@@ -134,7 +163,7 @@ def _conv(inputs: int, outputs: int, kernel: int = 3, slope: float = 0.0) -> lis
 
 
 def _double(features: Tensor) -> Tensor:
-    return functional.interpolate(features, scale_factor=2, mode="nearest")
+    return functional.interpolate(features, scale_factor=2, mode="bilinear")
 
 
 def _initialise(module: nn.Module) -> None:

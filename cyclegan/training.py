@@ -13,6 +13,7 @@ from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cyclegan import losses
+from cyclegan.colour_field import colour_field
 from cyclegan.config import TrainConfig
 from cyclegan.data import Batch
 from cyclegan.models import Discriminator, Generator
@@ -92,7 +93,8 @@ class CycleGAN:
                 found["cycle/sketch"] = losses.cycle(self.F(fake_photo), lines)
             if loss.cycle_photo and not (loss.alternate_cycles and self.number % 2 == 0):
                 drawn = self._noisy(fake_sketch.detach() if loss.stop_gradient else fake_sketch)
-                found["cycle/photo"] = losses.cycle(self.G(torch.minimum(drawn, batch["hints"])), photo)
+                drawn = torch.minimum(drawn, batch["hints"])
+                found["cycle/photo"] = losses.cycle(self.G(drawn, colour_field(sketch)), photo)
             if loss.identity and self.number % loss.identity_every == 0:
                 found["identity/photo"] = losses.identity(self.G(photo), photo)
                 if "sketch" in fakes:

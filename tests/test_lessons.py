@@ -1,0 +1,61 @@
+"""A photo and its drawing → a lesson: what recolouring changes, and what it leaves alone."""
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from cyclegan.config import DataConfig
+from cyclegan.lessons import Lesson, made_lesson
+from cyclegan.sketching import trace
+
+CONFIG = DataConfig(photos="photos", size=128, hint_share=1, min_scale=1, unfinished_share=0)
+
+
+@pytest.fixture(scope="module")
+def lessons() -> list[Lesson]:
+    """Forty of one photo: a grey block with a soft edge and a black bar on white."""
+    sheet = np.full((256, 256, 3), 255, np.uint8)
+    sheet[70:190, 60:200] = 110
+    sheet = np.asarray(cv2.GaussianBlur(sheet, (9, 9), 0), np.uint8)
+    sheet[120:132, 90:170] = 0
+    drawing = trace(sheet)
+    return [made_lesson(Image.fromarray(sheet), drawing, CONFIG, np.random.default_rng(seed)) for seed in range(40)]
+
+
+def lab(photo: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(photo.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+
+
+def body(photo: np.ndarray) -> np.ndarray:
+    """The median CIELAB colour of what is neither paper nor the bar."""
+    colours = lab(photo)
+    return np.median(colours[(colours[..., 0] > 12) & (colours[..., 0] < 92)], axis=0)
+
+
+def test_a_grey_object_takes_strong_colours_of_every_hue(lessons: list[Lesson]) -> None:
+    """Pens are stronger than photos: with turned photos alone no violet was ever seen."""
+    colours = np.array([body(lesson.photo) for lesson in lessons])
+    chroma, hue = np.hypot(colours[:, 1], colours[:, 2]), np.arctan2(colours[:, 2], colours[:, 1])
+    assert chroma.max() > 60
+    assert len(set(np.floor(hue[chroma > 15] / (np.pi / 2)))) == 4
+
+
+def test_paper_and_black_keep_their_place(lessons: list[Lesson]) -> None:
+    """Nor is there a rim in another colour between object and paper."""
+    for lesson in lessons:
+        colours = lab(lesson.photo)
+        chroma = np.hypot(colours[..., 1], colours[..., 2])
+        assert chroma[colours[..., 0] > 99].max() < 3
+        assert (colours[..., 0] < 5).any()
+        asked = body(lesson.photo)[1:]
+        rim = colours[(colours[..., 0] > 80) & (chroma > 10)][:, 1:]
+        assert (rim @ asked > 0).all()
+
+
+def test_hints_have_the_colour_that_the_object_took(lessons: list[Lesson]) -> None:
+    told = [lesson for lesson in lessons if lesson.coloured]
+    assert len(told) > 20
+    for lesson in told:
+        core = lesson.hints.reshape(-1, 3)[lesson.hints.sum(-1).argmin()]  # the edges of strokes are paler
+        assert np.linalg.norm(lab(core[None, None])[0, 0] - body(lesson.photo)) < 12
