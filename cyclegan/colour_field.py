@@ -24,8 +24,10 @@ def colour_field(drawing: Tensor) -> Tensor:
     Pull and push after Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.4.1: averages weighted by chroma over
     ever larger squares; then, from coarse to fine, each square keeps its own as far as it has any.
     """
-    kind, drawing = drawing.dtype, drawing.float()
-    chroma = (drawing.amax(1, keepdim=True) - drawing.amin(1, keepdim=True)) / 2
+    kind, drawing = drawing.dtype, drawing.float().contiguous()
+    red, green, blue = drawing.split(1, dim=1)  # reducing over three channels would take far longer than comparing them
+    brightest = torch.maximum(torch.maximum(red, green), blue)
+    chroma = (brightest - torch.minimum(torch.minimum(red, green), blue)) / 2
     weight = (chroma - PALE).clamp(min=0) ** 2  # squared: the soft edges of strokes are paler than the strokes
     weighted = functional.avg_pool2d(torch.cat((weight * drawing, weight), dim=1), FINEST, ceil_mode=True)
     levels = [weighted]
