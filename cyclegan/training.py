@@ -81,7 +81,8 @@ class CycleGAN:
         """What G and, in its turn, F make of the batch, and their losses."""
         sketch, lines, photo, told = batch["sketch"], batch["lines"], batch["photo"], batch["coloured"]
         loss, found = self.config.loss, {}
-        fake_photo, fake_sketch = self.G(sketch), self.F(photo)
+        field = colour_field(sketch) if self.config.generator.colour_field else None
+        fake_photo, fake_sketch = self.G(sketch, field), self.F(photo)
         fakes = {"photo": fake_photo, "sketch": fake_sketch} if self._sketch_turn else {"photo": fake_photo}
         reals = {"photo": photo, "sketch": batch["traced"]}
         maps = {kind: self._beside(kind, fake, reals[kind]) for kind, fake in fakes.items()}
@@ -94,7 +95,7 @@ class CycleGAN:
             if loss.cycle_photo and not (loss.alternate_cycles and self.number % 2 == 0):
                 drawn = self._noisy(fake_sketch.detach() if loss.stop_gradient else fake_sketch)
                 drawn = torch.minimum(drawn, batch["hints"])
-                found["cycle/photo"] = losses.cycle(self.G(drawn, colour_field(sketch)), photo)
+                found["cycle/photo"] = losses.cycle(self.G(drawn, field), photo)
             if loss.identity and self.number % loss.identity_every == 0:
                 found["identity/photo"] = losses.identity(self.G(photo), photo)
                 if "sketch" in fakes:
