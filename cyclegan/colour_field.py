@@ -46,7 +46,7 @@ def own_colour(drawing: Tensor) -> Tensor:
 
     Brightness, chroma and hue are slow waves over two numbers: how wide the drawing is for its height, and how much of
     the sheet it takes. Neither changes any more once the outline is there: a photo keeps its colour while details are
-    drawn. They range about as far as the colours of catalogue photos; the phases make an apple red.
+    drawn. They range about as far as the colours of catalogue photos; the phases make an apple reddish.
     """
     ink = drawing.float().amax(1) < 1 - 2 * FAINT
     width, height = _extent(ink.any(1)), _extent(ink.any(2))
