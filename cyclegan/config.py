@@ -37,9 +37,15 @@ class GeneratorConfig(Frozen):
     """Channels at full resolution, the costliest place."""
     bottleneck_blocks: Blocks = 2
     colour_field: bool = True
-    """Whether it is told what colour the image asks for at every place."""
+    """Whether G is told what colour the drawing asks for at every place."""
+    grain: bool = True
+    """Whether G is given noise to make textures of."""
     decoder_blocks: tuple[Blocks, ...] = (0, 2, 1, 0)
     """Residual blocks after each step of the decoder, from stride 2 down to the stride before the bottleneck's."""
+
+    def of(self, name: str) -> GeneratorConfig:
+        """What "G" or "F" is built from: F draws black lines, with no need of colours or textures."""
+        return self if name == "G" else self.model_copy(update={"colour_field": False, "grain": False})
 
     @model_validator(mode="after")
     def _one_entry_a_step(self) -> GeneratorConfig:
@@ -75,6 +81,9 @@ class DataConfig(Frozen):
     the colours of the photos cannot be guessed from drawings, G would learn their mean, a brown, for all."""
     unfinished_share: float = Field(0.15, ge=0, le=1)
     """Share of made drawings that stop before the last stroke, as live drawing sends them."""
+    evenness: float = Field(0.0, ge=0, le=1)
+    """How evenly the subfolders of photos are shown: 0 every photo once an epoch, 1 every subfolder alike; between, the
+    photos of a folder n times smaller than the largest come about n^evenness times."""
     min_scale: float = Field(0.6, gt=0, le=1)
     """Smallest size of the object, relative to the fitted photo."""
 
@@ -95,6 +104,8 @@ class LossConfig(Frozen):
     """The same pairs, in the critics' features."""
     perceptual: float = Field(0.0, ge=0)
     """The same pairs, in the features of an ImageNet network."""
+    projected: float = Field(0.0, ge=0)
+    """Adversarial loss of a second critic of photos, one of those same features."""
     perceptual_weights: Path | None = None
     """State dict of torchvision's MobileNetV2; None lets torchvision download it."""
     stop_gradient: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -43,7 +44,8 @@ class UnpairedImages(Dataset[Batch]):
             ConfigError: a folder is missing or has no image for this.
         """
         self.config, self.seed = config, seed
-        self.photos = _files(config.photos, "data.photos", config.held_out, held_out)
+        photos = _files(config.photos, "data.photos", config.held_out, held_out)
+        self.photos = photos if held_out else _evened(photos, config.evenness)
         self.sketches: list[Path] = []
         if config.sketches and config.made_share < 1:
             self.sketches = _files(config.sketches, "data.sketches", config.held_out, held_out)
@@ -114,6 +116,13 @@ def _files(folder: Path, setting: str, share: float, kept_back: bool) -> list[Pa
     if not chosen and not kept_back:
         raise ConfigError(f"{setting}: {folder} has no images to train on.")
     return chosen
+
+
+def _evened(photos: list[Path], evenness: float) -> list[Path]:
+    """Those of small folders several times, as `DataConfig.evenness` says."""
+    counts = Counter(path.parent for path in photos)
+    largest = max(counts.values())
+    return [path for path in photos for _ in range(round((largest / counts[path.parent]) ** evenness))]
 
 
 def _usable(path: Path) -> bool:

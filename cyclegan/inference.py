@@ -47,8 +47,7 @@ class Translator:
         self._dtype = dtype or _fastest_dtype(self._device)
         if self._device.type == "cpu":  # a container's quota, not the host's processors: more threads only throttle
             torch.set_num_threads(min(torch.get_num_threads(), usable_cpus()))
-        self._G = self._ready(weights.config.generator, weights.networks["G"])
-        self._F = self._ready(weights.config.generator, weights.networks["F"])
+        self._G, self._F = (self._ready(weights.config.generator.of(name), weights.networks[name]) for name in "GF")
         # One thread for all: calls side by side would fight for the same cores, and each thread that computes keeps
         # buffers and OpenMP helpers of its own. Its queue is also first come, first served, which a lock is not.
         self._worker = ThreadPoolExecutor(1, "translator")

@@ -19,6 +19,9 @@ RECOLOURED = {True: 0.7, False: 0.15}
 """Share of photos that change their colour, with and without hints: with them colour must be read from the hint, so
 it may not be guessable; without them the model chooses, and should choose as the real photos do."""
 
+COLOURED_PENS = 0.2
+"""Share of drawings with hints whose very lines are coloured, as far as the object is."""
+
 EVEN_PEN = {name: getattr(CANONICAL, name) for name in ("width", "width_variation", "taper", "tone", "grain")}
 
 Picture = NDArray[np.uint8]
@@ -38,10 +41,10 @@ class Lesson:
     traced: Picture
     """The clean, complete drawing of ``photo``; where it is not ``paired``, without meaning."""
     hints: Picture
-    """The coloured strokes of ``sketch`` by themselves, on white."""
+    """The coloured strokes of ``sketch`` that are no lines, by themselves, on white."""
     paired: bool
     coloured: bool
-    """Whether ``sketch`` tells the colours of ``photo``, by hints or by its form."""
+    """Whether ``sketch`` tells the colours of ``photo``, by coloured strokes or by its form."""
 
 
 def made_lesson(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: np.random.Generator) -> Lesson:
@@ -59,7 +62,10 @@ def made_lesson(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: n
     even = replace(style, **EVEN_PEN)  # the same seed moves it along the same lines
     sketch, lines = (_rgb(ink(drawn, pen, np.random.default_rng(seed))) for pen in (style, even))
     hints = colour_hints(seen, drawing, rng) if hinted else np.full_like(seen, 255)
-    sketch, coloured = np.minimum(sketch, hints), bool((hints < 255).any())
+    coloured = bool((hints < 255).any())
+    if coloured and rng.random() < COLOURED_PENS:
+        sketch = _in_pens(sketch, seen, drawing.mask())
+    sketch = np.minimum(sketch, hints)
     if config.own_colour and not coloured:
         seen, coloured = _in_colour(seen, drawing.mask(), _own_colour(sketch)), True
     traced = _rgb(ink(drawing, CANONICAL, rng))
@@ -138,6 +144,14 @@ def _in_colour(photo: Picture, mask: Picture, colour: NDArray[np.float32]) -> Pi
     lab[..., 0] = 100 * (lab[..., 0] / 100).clip(0, 1) ** gamma
     lab[..., 1:] += _share(lab, colour) * colour[1:]
     return _blended(photo, lab, mask)
+
+
+def _in_pens(sketch: Picture, photo: Picture, mask: Picture) -> Picture:
+    """``sketch`` drawn with pens of the colours that the object (``mask`` 255) has nearby."""
+    inside, reach = mask[..., None] / np.float32(255), len(mask) / 16
+    weighted = cv2.GaussianBlur(np.dstack((photo * inside, inside)), (0, 0), reach)
+    colours = weighted[..., :3] / weighted[..., 3:].clip(1e-3)
+    return (255 - (255 - sketch) * (1 - colours / 255)).astype(np.uint8)
 
 
 def _share(lab: Lab, colour: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -56,7 +56,7 @@ def colour(fake: Tensor, real: Tensor, pool: int = 8) -> Tensor:
 
 def feature_matching(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """mean over layers i of ‖D⁽ⁱ⁾(G(x)) - D⁽ⁱ⁾(y)‖₁ (Wang et al., pix2pixHD, CVPR 2018, eq. 4), the reals fixed."""
-    return _mean([functional.l1_loss(a, b.detach()) for a, b in zip(fake, real, strict=True)])
+    return mean([functional.l1_loss(a, b.detach()) for a, b in zip(fake, real, strict=True)])
 
 
 def perceptual(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
@@ -65,8 +65,9 @@ def perceptual(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     Features of a fixed ImageNet network instead of pixels: Johnson et al., "Perceptual Losses for Real-Time Style
     Transfer and Super-Resolution", ECCV 2016, section 3.2.
     """
-    return _mean([functional.l1_loss(a, b) / b.abs().mean().clamp(min=1e-6) for a, b in zip(fake, real, strict=True)])
+    return mean([functional.l1_loss(a, b) / b.abs().mean().clamp(min=1e-6) for a, b in zip(fake, real, strict=True)])
 
 
-def _mean(terms: list[Tensor]) -> Tensor:
-    return torch.stack(terms).mean()
+def mean(terms: Sequence[Tensor]) -> Tensor:
+    """Of several scalars, such as the losses of several layers."""
+    return torch.stack(list(terms)).mean()

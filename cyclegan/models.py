@@ -46,7 +46,8 @@ class Generator(nn.Module):
         widths, top = config.widths, config.top_width
         self.stride = 2 ** len(widths)
         self.told_colour = config.colour_field
-        seen = 6 if config.colour_field else 3
+        self.grain = Grain() if config.grain else None
+        seen = 3 + 3 * config.colour_field + config.grain
         self.encoder = nn.ModuleList(
             _down(below, width, norm=level > 0) for level, (below, width) in enumerate(pairwise((seen, *widths)))
         )
@@ -70,15 +71,20 @@ class Generator(nn.Module):
         right, below = -width % self.stride, -height % self.stride
         if self.told_colour:
             image = torch.cat((image, colour_field(image) if field is None else field), dim=1)
-        padded = functional.pad(image, (0, right, 0, below), mode="replicate") if right or below else image
-        skips, features = [padded], padded
+        if right or below:
+            image = functional.pad(image, (0, right, 0, below), mode="replicate")
+        if self.grain:
+            image = torch.cat((image, self.grain(image)), dim=1)
+        skips, features = [image], image
         for down in self.encoder:
             features = down(features)
             skips.append(features)
         features = self.bottleneck(self.context(skips.pop()))
         for up in self.decoder:
             features = up(torch.cat((_double(features), skips.pop()), dim=1))
-        picture = torch.tanh(self.last(torch.cat((_double(features), skips.pop()), dim=1)))
+        seen = skips.pop().to(features.dtype)  # autocast would widen all to float32
+        features = torch.cat((_double(features), seen), dim=1)
+        picture = torch.tanh(self.last(features))
         return picture[..., :height, :width]
 
 
@@ -127,6 +133,29 @@ class Residual(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return features + self.body(features)
+
+
+class Grain(nn.Module):
+    """Fixed normal noise, to make textures of: inside an outline a drawing is blank, and from nothing convolutions make
+    smooth surfaces or repeating patterns only.
+
+    Noise inputs after Karras et al., "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR
+    2019, section 3.2; always the same noise, so that a picture does not flicker while it is drawn.
+    """
+
+    SIDE = 256
+    tile: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        tile = torch.randn(1, 1, self.SIDE, self.SIDE, generator=torch.Generator("cpu").manual_seed(0), device="cpu")
+        self.register_buffer("tile", tile, persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """B×1×H×W noise for B×C×H×W images."""
+        count, _, height, width = image.shape
+        tiles = self.tile.repeat(1, 1, -(-height // self.SIDE), -(-width // self.SIDE))
+        return tiles[..., :height, :width].expand(count, -1, -1, -1).to(image.dtype)
 
 
 class GlobalContext(nn.Module):

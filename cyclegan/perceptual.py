@@ -40,6 +40,7 @@ class PerceptualFeatures(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1))
         self.requires_grad_(False).eval()
+        self.channels = [len(one[0]) for one in self(torch.zeros(1, 3, 32, 32))]
 
     def train(self, mode: bool = True) -> PerceptualFeatures:
         return super().train(False)  # the running statistics of its normalisation stay as they are

@@ -19,6 +19,7 @@ from cyclegan.data import Batch
 from cyclegan.models import Discriminator, Generator
 from cyclegan.perceptual import PerceptualFeatures
 from cyclegan.pool import ImagePool
+from cyclegan.projected import ProjectedDiscriminator
 
 
 class NonFiniteLossError(RuntimeError):
@@ -31,24 +32,26 @@ class CycleGAN:
     def __init__(self, config: TrainConfig, device: torch.device):
         torch.manual_seed(config.seed)
         self.config, self.device, self.number = config, device, 0
-        self.G, self.F = (Generator(config.generator) for _ in "GF")
+        self.G, self.F = (Generator(config.generator.of(name)) for name in "GF")
         self.D_X, self.D_Y = (Discriminator(config.discriminator) for _ in "XY")
-        for network in self.networks.values():
+        self.features = None
+        if config.loss.perceptual or config.loss.projected:
+            self.features = PerceptualFeatures(config.loss.perceptual_weights).to(device)
+        judged = self.features.channels if self.features and config.loss.projected else ()
+        self.D_features = ProjectedDiscriminator(judged)
+        for network in (*self.networks.values(), self.D_features):
             network.to(device).to(memory_format=torch.channels_last)
         average = _moving_average(config.ema)
         self.shown_G, self.shown_F = (
             AveragedModel(network, multi_avg_fn=average, use_buffers=True) for network in (self.G, self.F)
         )
         self.generators, self.critics = (
-            Adam(chain(*(n.parameters() for n in pair)), config.learning_rate, config.betas, fused=True)
-            for pair in ((self.G, self.F), (self.D_X, self.D_Y))
+            Adam(chain(*(n.parameters() for n in group)), config.learning_rate, config.betas, fused=True)
+            for group in ((self.G, self.F), (self.D_X, self.D_Y, self.D_features))
         )
         self.critics_of = {"photo": self.D_X, "sketch": self.D_Y}
         self.pools = {kind: ImagePool(config.pool, config.seed + 1 + n) for n, kind in enumerate(self.critics_of)}
         self.noise = torch.Generator(device).manual_seed(config.seed + 3)
-        self.features = None
-        if config.loss.perceptual:
-            self.features = PerceptualFeatures(config.loss.perceptual_weights).to(device)
 
     @property
     def networks(self) -> dict[str, nn.Module]:
@@ -62,7 +65,7 @@ class CycleGAN:
         self._set_learning_rate()
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            with _frozen(self.D_X, self.D_Y, *(() if self._sketch_turn else (self.F,))):
+            with _frozen(self.D_X, self.D_Y, self.D_features, *(() if self._sketch_turn else (self.F,))):
                 fakes, generator_losses = self._generate(batch)
                 self._update(self.generators, generator_losses)
             critic_losses = self._judge(batch, fakes)
@@ -88,6 +91,11 @@ class CycleGAN:
         maps = {kind: self._beside(kind, fake, reals[kind]) for kind, fake in fakes.items()}
         for kind, (fake_maps, _) in maps.items():
             found[f"adversarial/{kind}"] = losses.adversarial(fake_maps[-1], True, loss.kind)
+        seen = self._seen(fake_photo, photo)
+        if loss.projected:
+            found["projected/photo"] = losses.mean(
+                [losses.adversarial(fake, True, loss.kind) for fake, _ in map(_halves, self.D_features(seen))]
+            )
 
         with _statistics_kept(self.G, self.F):
             if loss.cycle_sketch and not (loss.alternate_cycles and self.number % 2):
@@ -111,17 +119,22 @@ class CycleGAN:
                 for kind, both in maps.items():
                     fake_maps, real_maps = ([m[pairs] for m in side[:-1]] for side in both)
                     found[f"feature_matching/{kind}"] = losses.feature_matching(fake_maps, real_maps)
-            if self.features:
-                with torch.no_grad():
-                    targets = self.features(reals["photo"][pairs])
-                found["perceptual/photo"] = losses.perceptual(self.features(fake_photo[pairs]), targets)
+            if loss.perceptual:
+                fake_maps, real_maps = ([m[pairs] for m in side] for side in zip(*map(_halves, seen), strict=True))
+                found["perceptual/photo"] = losses.perceptual(fake_maps, real_maps)
         return fakes, found
 
     def _judge(self, batch: Batch, fakes: dict[str, Tensor]) -> dict[str, Tensor]:
         reals, found = {"photo": batch["photo"], "sketch": batch["lines"]}, {}
         for kind, fake in fakes.items():
-            fake_maps, real_maps = self._beside(kind, self.pools[kind].exchange(fake), reals[kind])
+            remembered = self.pools[kind].exchange(fake)
+            fake_maps, real_maps = self._beside(kind, remembered, reals[kind])
             found[f"critic/{kind}"] = losses.critic(real_maps[-1], fake_maps[-1], self.config.loss.kind)
+            if kind == "photo" and self.config.loss.projected:
+                scores = self.D_features(self._seen(remembered, reals[kind]))
+                found["critic/features"] = losses.mean(
+                    [losses.critic(real, fake, self.config.loss.kind) for fake, real in map(_halves, scores)]
+                )
         return found
 
     def _beside(self, kind: str, fake: Tensor, real: Tensor) -> tuple[list[Tensor], list[Tensor]]:
@@ -129,6 +142,14 @@ class CycleGAN:
         which, and the critic would need to learn nothing else."""
         maps = self.critics_of[kind].features(torch.cat((fake, real)))
         return [m[: len(fake)] for m in maps], [m[len(fake) :] for m in maps]
+
+    def _seen(self, fake: Tensor, real: Tensor) -> list[Tensor]:
+        """Both as one batch in the fixed network's features, if there is one; gradients reach ``fake`` only."""
+        if self.features is None:
+            return []
+        with torch.no_grad():
+            targets = self.features(real)
+        return [torch.cat(both) for both in zip(self.features(fake), targets, strict=True)]
 
     def _noisy(self, drawn: Tensor) -> Tensor:
         noise = torch.randn(drawn.shape, generator=self.noise, device=drawn.device)
@@ -175,9 +196,15 @@ class CycleGAN:
             "shown_F": self.shown_F,
             "generators": self.generators,
             "critics": self.critics,
+            "D_features": self.D_features,
             "photo_pool": self.pools["photo"],
             "sketch_pool": self.pools["sketch"],
         }
+
+
+def _halves(both: Tensor) -> tuple[Tensor, Tensor]:
+    fake, real = both.tensor_split(2)
+    return fake, real
 
 
 def _moving_average(decay: float) -> Callable[..., None]:

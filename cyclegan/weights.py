@@ -142,7 +142,9 @@ def _expected_tensors(name: str, config: WeightsConfig) -> StateDict:
     """The network's state dict on the meta device: names, shapes and dtypes without memory."""
     try:
         with torch.device("meta"), _NoInitialisation():
-            network: nn.Module = Generator(config.generator) if name in "GF" else Discriminator(config.discriminator)
+            network: nn.Module = (
+                Generator(config.generator.of(name)) if name in "GF" else Discriminator(config.discriminator)
+            )
         expected = network.state_dict()
         size = sum(tensor.numel() * tensor.element_size() for tensor in expected.values())
     except (RuntimeError, TypeError, OverflowError):  # sizes beyond 64 bits

@@ -24,7 +24,7 @@ def make_networks(config: WeightsConfig = TINY, seed: int = 0) -> dict[str, nn.M
     """All four networks, lively enough that their pictures are not one grey: large weights, uneven statistics."""
     generator = torch.Generator().manual_seed(seed)
     networks: dict[str, nn.Module] = {
-        name: Discriminator(config.discriminator) if name.startswith("D") else Generator(config.generator)
+        name: Discriminator(config.discriminator) if name.startswith("D") else Generator(config.generator.of(name))
         for name in FILES
     }
     for network in networks.values():

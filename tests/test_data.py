@@ -56,6 +56,18 @@ def test_an_epoch_shows_every_photo_once_in_an_order_of_its_own(photos: Path) ->
     assert len({tuple(epoch) for epoch in epochs}) > 1
 
 
+def test_small_folders_come_more_often(photos: Path, make_photo: Callable[..., Image.Image]) -> None:
+    for number in range(6, 15):
+        make_photo((40, 40), number).save(
+            photos / "kind0" / "deeper" / f"{number}.png"
+        )  # 12 of one kind, 3 of the other
+    shares = []
+    for evenness in (0, 0.5, 1):
+        shown = UnpairedImages(config(photos, evenness=evenness), 0).photos
+        shares.append([sum(f"kind{kind}" in str(path) for path in shown) for kind in (0, 1)])
+    assert shares == [[12, 3], [12, 6], [12, 12]]
+
+
 def test_a_sample_depends_on_seed_and_number_alone(photos: Path) -> None:
     settings = config(photos)
     one, other = UnpairedImages(settings, 7), UnpairedImages(settings, 7)

@@ -12,15 +12,19 @@ from cyclegan.sketching import trace
 CONFIG = DataConfig(photos="photos", size=128, hint_share=1, min_scale=1, unfinished_share=0)
 
 
-@pytest.fixture(scope="module")
-def lessons() -> list[Lesson]:
-    """Forty of one photo: a grey block with a soft edge and a black bar on white."""
+def forty_lessons() -> list[Lesson]:
+    """Of one photo: a grey block with a soft edge and a black bar on white."""
     sheet = np.full((256, 256, 3), 255, np.uint8)
     sheet[70:190, 60:200] = 110
     sheet = np.asarray(cv2.GaussianBlur(sheet, (9, 9), 0), np.uint8)
     sheet[120:132, 90:170] = 0
     drawing = trace(sheet)
     return [made_lesson(Image.fromarray(sheet), drawing, CONFIG, np.random.default_rng(seed)) for seed in range(40)]
+
+
+@pytest.fixture(scope="module")
+def lessons() -> list[Lesson]:
+    return forty_lessons()
 
 
 def lab(photo: np.ndarray) -> np.ndarray:
@@ -51,6 +55,17 @@ def test_paper_and_black_keep_their_place(lessons: list[Lesson]) -> None:
         asked = body(lesson.photo)[1:]
         rim = colours[(colours[..., 0] > 80) & (chroma > 10)][:, 1:]
         assert (rim @ asked > 0).all()
+
+
+def test_lines_may_be_drawn_in_the_colours_of_the_object(monkeypatch) -> None:
+    monkeypatch.setattr("cyclegan.lessons.COLOURED_PENS", 1)
+    told = [lesson for lesson in forty_lessons() if lesson.coloured]
+    assert len(told) > 20
+    for lesson in told:
+        assert np.ptp(lesson.lines, axis=-1).max() == 0
+        lines = lesson.sketch[(lesson.hints == 255).all(-1) & (lesson.sketch.min(-1) < 200)]
+        drawn, asked = np.median(lab(lines[None])[0, :, 1:], axis=0), body(lesson.photo)[1:]
+        assert drawn @ asked > 0.8 * np.linalg.norm(drawn) * np.linalg.norm(asked) > 0
 
 
 def test_hints_have_the_colour_that_the_object_took(lessons: list[Lesson]) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cyclegan.config import DiscriminatorConfig, GeneratorConfig
-from cyclegan.models import Discriminator, Generator
+from cyclegan.models import Discriminator, Generator, Grain
 
 TINY = GeneratorConfig(widths=(4, 8, 8), top_width=4, bottleneck_blocks=1, decoder_blocks=(1, 0))
 
@@ -55,7 +55,7 @@ def test_the_generator_makes_no_checkerboard() -> None:
 
     The step between neighbours must not depend on whether their coordinates are odd or even.
     """
-    generator = Generator(TINY).eval()
+    generator = Generator(TINY.of("F")).eval()
     for module in generator.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())
@@ -97,6 +97,30 @@ def test_the_discriminator_ends_in_a_probability() -> None:
         maps = critic.features(image)
         assert torch.equal(maps[-1], critic.logits(image))
     assert [m.shape[1] for m in maps] == [4, 8, 16, 1]
+
+
+def test_grain_reaches_the_picture_and_never_changes() -> None:
+    torch.manual_seed(0)
+    generator = Generator(TINY).eval()
+    image = torch.zeros(2, 3, 64, 64)
+    with torch.no_grad():
+        picture = generator(image)
+        assert torch.equal(picture, generator(image))
+        assert torch.equal(picture[0], picture[1])
+        assert generator.grain is not None
+        generator.grain.tile.neg_()
+        assert not torch.equal(picture, generator(image))
+    large = Grain()(torch.zeros(1, 3, 300, 260))
+    assert large.shape == (1, 1, 300, 260)
+    assert torch.equal(large[..., 256:, :], large[..., :44, :])
+
+
+def test_f_is_told_neither_colours_nor_grain() -> None:
+    """It draws black lines: a picture and its drawing depend on nothing else."""
+    F = Generator(TINY.of("F"))
+    assert F.grain is None
+    assert not F.told_colour
+    assert TINY.of("G") == TINY
 
 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torchvision.models import mobilenet_v2
 
 from cyclegan.checkpoint import load_checkpoint, save_checkpoint
 from cyclegan.config import ConfigError, DiscriminatorConfig, TrainConfig
@@ -171,9 +172,26 @@ def test_fine_tuning_starts_from_given_networks(config: TrainConfig) -> None:
     assert same(dict(model.shown_G.module.state_dict()), dict(given["G"]))
 
 
-def test_the_perceptual_loss_takes_its_network_from_a_file(config: TrainConfig, tmp_path: Path) -> None:
-    from torchvision.models import mobilenet_v2
+def test_features_have_a_critic_of_their_own(config: TrainConfig, tmp_path: Path) -> None:
+    """It learns, goes into the checkpoint and comes back; the feature network stays as it is."""
+    torch.save(mobilenet_v2().state_dict(), tmp_path / "features.pth")
+    settings = changed(config, projected=1.0, perceptual_weights=tmp_path / "features.pth")
+    model = CycleGAN(settings, CPU)
+    assert model.features is not None
+    frozen = [tensor.clone() for tensor in model.features.state_dict().values()]
+    before = [p.clone() for p in model.D_features.parameters()]
+    found = model.step(random_batch())
+    assert {"projected/photo", "critic/features"} <= found.keys()
+    assert "perceptual/photo" not in found
+    assert not any(torch.equal(p, q) for p, q in zip(before, model.D_features.parameters(), strict=True))
+    assert same(frozen, list(model.features.state_dict().values()))
+    save_checkpoint(tmp_path / "checkpoint.pt", model)
+    other = CycleGAN(settings, CPU)
+    load_checkpoint(tmp_path / "checkpoint.pt", other)
+    assert same(model.state_dict(), other.state_dict())
 
+
+def test_the_perceptual_loss_takes_its_network_from_a_file(config: TrainConfig, tmp_path: Path) -> None:
     torch.save(mobilenet_v2(weights=None).state_dict(), tmp_path / "features.pth")
     model = CycleGAN(changed(config, perceptual=1.0, perceptual_weights=tmp_path / "features.pth"), CPU)
     assert model.features is not None
