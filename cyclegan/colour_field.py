@@ -29,12 +29,14 @@ def colour_field(drawing: Tensor) -> Tensor:
     brightest = torch.maximum(torch.maximum(red, green), blue)
     chroma = (brightest - torch.minimum(torch.minimum(red, green), blue)) / 2
     weight = (chroma - PALE).clamp(min=0) ** 2  # squared: the soft edges of strokes are paler than the strokes
+    field = own_colour(drawing)[..., None, None]
+    if not weight.any():
+        return field.expand_as(drawing).to(kind)
     weighted = functional.avg_pool2d(torch.cat((weight * drawing, weight), dim=1), FINEST, ceil_mode=True)
     levels = [weighted]
     while max(weighted.shape[-2:]) > 1:
         weighted = functional.avg_pool2d(weighted, 2, ceil_mode=True)
         levels.append(weighted)
-    field = own_colour(drawing)[..., None, None]
     field = _mixed(levels.pop(), field, NOTHING)
     for level in reversed(levels):
         field = _mixed(level, functional.interpolate(field, level.shape[-2:], mode="bilinear"), TRUST)

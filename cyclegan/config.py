@@ -40,12 +40,14 @@ class GeneratorConfig(Frozen):
     """Whether G is told what colour the drawing asks for at every place."""
     grain: bool = True
     """Whether G is given noise to make textures of."""
+    grey: bool = False
+    """Whether all channels of the picture are one, as F's always are: a tinge in a drawing would be a colour hint."""
     decoder_blocks: tuple[Blocks, ...] = (0, 2, 1, 0)
     """Residual blocks after each step of the decoder, from stride 2 down to the stride before the bottleneck's."""
 
     def of(self, name: str) -> GeneratorConfig:
-        """What "G" or "F" is built from: F draws black lines, with no need of colours or textures."""
-        return self if name == "G" else self.model_copy(update={"colour_field": False, "grain": False})
+        """What "G" or "F" is built from: F draws in greys, with no need of colours or textures."""
+        return self if name == "G" else self.model_copy(update={"colour_field": False, "grain": False, "grey": True})
 
     @model_validator(mode="after")
     def _one_entry_a_step(self) -> GeneratorConfig:
@@ -140,6 +142,8 @@ class TrainConfig(Frozen):
     decay_from: float = Field(0.5, ge=0, le=1)
     """Share of the steps after which the learning rate goes linearly to zero."""
     learning_rate: float = Field(2e-4, gt=0)
+    critic_pace: float = Field(1.0, gt=0)
+    """The discriminators' learning rate relative to the generators' (Heusel et al., NeurIPS 2017: two time scales)."""
     betas: tuple[float, float] = (0.5, 0.999)
     ema: float = Field(0.998, ge=0, lt=1)
     """Decay per step of the moving average of the generators: what is shown and shipped."""

@@ -44,7 +44,7 @@ class Generator(nn.Module):
     def __init__(self, config: GeneratorConfig):
         super().__init__()
         widths, top = config.widths, config.top_width
-        self.stride = 2 ** len(widths)
+        self.stride, self.grey = 2 ** len(widths), config.grey
         self.told_colour = config.colour_field
         self.grain = Grain() if config.grain else None
         seen = 3 + 3 * config.colour_field + config.grain
@@ -84,8 +84,10 @@ class Generator(nn.Module):
             features = up(torch.cat((_double(features), skips.pop()), dim=1))
         seen = skips.pop().to(features.dtype)  # autocast would widen all to float32
         features = torch.cat((_double(features), seen), dim=1)
-        picture = torch.tanh(self.last(features))
-        return picture[..., :height, :width]
+        picture = self.last(features)
+        if self.grey:
+            picture = picture.mean(dim=1, keepdim=True).expand_as(picture)
+        return torch.tanh(picture)[..., :height, :width]
 
 
 class Discriminator(nn.Module):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 MIXED, JUDGED = 32, 64  # channels of each head
 
@@ -14,8 +13,8 @@ class ProjectedDiscriminator(nn.Module):
     """Judges feature maps of a fixed, pretrained network: a head of its own for each.
 
     Sauer et al., "Projected GANs Converge Faster", NeurIPS 2021, section 3: what takes a critic of pixels hundreds of
-    thousands of pictures to see, it need not learn. Heads of patches, spectrally normalised (Miyato et al., ICLR 2018),
-    learnt mixing of channels instead of the paper's fixed random one.
+    thousands of pictures to see, it need not learn. Of the paper's projections there is a learnt mixing of channels;
+    the heads judge patches.
     """
 
     def __init__(self, channels: Sequence[int]):
@@ -30,10 +29,10 @@ class ProjectedDiscriminator(nn.Module):
 
 def _head(channels: int) -> nn.Sequential:
     return nn.Sequential(
-        spectral_norm(nn.Conv2d(channels, MIXED, 1)),
+        nn.Conv2d(channels, MIXED, 1),
         nn.LeakyReLU(0.2, inplace=True),
-        spectral_norm(nn.Conv2d(MIXED, JUDGED, 4, stride=2, padding=1, bias=False)),
+        nn.Conv2d(MIXED, JUDGED, 4, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(JUDGED),
         nn.LeakyReLU(0.2, inplace=True),
-        spectral_norm(nn.Conv2d(JUDGED, 1, 3, padding=1)),
+        nn.Conv2d(JUDGED, 1, 3, padding=1),
     )

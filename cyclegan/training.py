@@ -169,8 +169,10 @@ class CycleGAN:
         """Constant, then linearly to zero (CycleGAN, section 4): a function of the step, with no state to save."""
         start = self.config.decay_from * self.config.steps
         left = (self.config.steps - self.number) / max(1, self.config.steps - start)
-        for group in chain(self.generators.param_groups, self.critics.param_groups):
-            group["lr"] = self.config.learning_rate * min(1.0, max(0.0, left))
+        rate = self.config.learning_rate * min(1.0, max(0.0, left))
+        for optimizer, pace in ((self.generators, 1.0), (self.critics, self.config.critic_pace)):
+            for group in optimizer.param_groups:
+                group["lr"] = pace * rate
 
     def state_dict(self) -> dict[str, Any]:
         """All that continuing exactly takes; the learning rate and the data are functions of the step."""

@@ -57,10 +57,8 @@ def test_an_epoch_shows_every_photo_once_in_an_order_of_its_own(photos: Path) ->
 
 
 def test_small_folders_come_more_often(photos: Path, make_photo: Callable[..., Image.Image]) -> None:
-    for number in range(6, 15):
-        make_photo((40, 40), number).save(
-            photos / "kind0" / "deeper" / f"{number}.png"
-        )  # 12 of one kind, 3 of the other
+    for number in range(6, 15):  # 12 of one kind, 3 of the other
+        make_photo((40, 40), number).save(photos / "kind0" / "deeper" / f"{number}.png")
     shares = []
     for evenness in (0, 0.5, 1):
         shown = UnpairedImages(config(photos, evenness=evenness), 0).photos

@@ -115,11 +115,16 @@ def test_grain_reaches_the_picture_and_never_changes() -> None:
     assert torch.equal(large[..., 256:, :], large[..., :44, :])
 
 
-def test_f_is_told_neither_colours_nor_grain() -> None:
-    """It draws black lines: a picture and its drawing depend on nothing else."""
+def test_f_draws_in_greys_and_is_told_neither_colours_nor_grain() -> None:
+    torch.manual_seed(0)
     F = Generator(TINY.of("F"))
     assert F.grain is None
     assert not F.told_colour
+    drawing = F(torch.rand(2, 3, 32, 32))
+    assert drawing.shape == (2, 3, 32, 32)
+    assert torch.equal(drawing[:, 0], drawing[:, 1])
+    assert torch.equal(drawing[:, 0], drawing[:, 2])
+    assert drawing.std() > 0
     assert TINY.of("G") == TINY
 
 

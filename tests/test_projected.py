@@ -28,17 +28,3 @@ def test_it_learns_to_tell_smooth_from_rough() -> None:
         optimizer.step()
     assert loss < 0.1  # undecided: 0.25
     assert rough_scores.mean() > 0 > smooth_scores.mean()
-
-
-def test_no_layer_can_grow_without_bound() -> None:
-    """Spectral norm: weights a thousand times larger give the same scores."""
-    torch.manual_seed(0)
-    critic = ProjectedDiscriminator([4]).eval()
-    maps = [torch.rand(1, 4, 16, 16)]
-    with torch.no_grad():
-        (before,) = critic(maps)
-        for name, weight in critic.named_parameters():
-            if name.endswith("original"):
-                weight *= 1000
-        (after,) = critic(maps)
-    assert torch.allclose(before, after, rtol=1e-4, atol=1e-5)
