@@ -40,14 +40,18 @@ class GeneratorConfig(Frozen):
     """Whether G is told what colour the drawing asks for at every place."""
     grain: bool = True
     """Whether G is given noise to make textures of."""
+    refined: bool = True
+    """Whether G draws at half the resolution and then refines. Light and shade of whole objects come from few pixels,
+    and a picture of half the side costs a quarter."""
     grey: bool = False
     """Whether all channels of the picture are one, as F's always are: a tinge in a drawing would be a colour hint."""
     decoder_blocks: tuple[Blocks, ...] = (0, 2, 1, 0)
     """Residual blocks after each step of the decoder, from stride 2 down to the stride before the bottleneck's."""
 
     def of(self, name: str) -> GeneratorConfig:
-        """What "G" or "F" is built from: F draws in greys, with no need of colours or textures."""
-        return self if name == "G" else self.model_copy(update={"colour_field": False, "grain": False, "grey": True})
+        """What "G" or "F" is built from: F draws crisp lines in greys, with no need of colours or textures."""
+        lines = {"colour_field": False, "grain": False, "refined": False, "grey": True}
+        return self if name == "G" else self.model_copy(update=lines)
 
     @model_validator(mode="after")
     def _one_entry_a_step(self) -> GeneratorConfig:

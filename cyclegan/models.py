@@ -44,7 +44,7 @@ class Generator(nn.Module):
     def __init__(self, config: GeneratorConfig):
         super().__init__()
         widths, top = config.widths, config.top_width
-        self.stride, self.grey = 2 ** len(widths), config.grey
+        self.stride, self.grey = 2 ** (len(widths) + config.refined), config.grey
         self.told_colour = config.colour_field
         self.grain = Grain() if config.grain else None
         seen = 3 + 3 * config.colour_field + config.grain
@@ -58,7 +58,10 @@ class Generator(nn.Module):
             for level in reversed(range(len(widths) - 1))
         )
         self.last = nn.Sequential(*_conv(widths[0] + seen, top), nn.Conv2d(top, 3, 3, padding=1))
+        self.refinement = Refinement(top, seen) if config.refined else None
         self.apply(_initialise)
+        if self.refinement:
+            nn.init.zeros_(self.refinement.body[-1].weight)  # a refined picture starts as what it refines
 
     def forward(self, image: Tensor, field: Tensor | None = None) -> Tensor:
         """Translate ``image`` (B×3×H×W in [-1, 1], H and W ≥ 32) into the other domain, same shape and range.
@@ -73,21 +76,29 @@ class Generator(nn.Module):
             image = torch.cat((image, colour_field(image) if field is None else field), dim=1)
         if right or below:
             image = functional.pad(image, (0, right, 0, below), mode="replicate")
-        if self.grain:
-            image = torch.cat((image, self.grain(image)), dim=1)
-        skips, features = [image], image
+        if self.refinement:
+            picture = self.refinement(self._grained(image), *self._drawn(functional.avg_pool2d(image, 2)))
+        else:
+            _, picture = self._drawn(image)
+        if self.grey:
+            picture = picture.mean(dim=1, keepdim=True).expand_as(picture)
+        return torch.tanh(picture)[..., :height, :width]
+
+    def _drawn(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The last features of the U-Net and what becomes of them: the picture before its tanh."""
+        features = self._grained(image)
+        skips = [features]
         for down in self.encoder:
             features = down(features)
             skips.append(features)
         features = self.bottleneck(self.context(skips.pop()))
         for up in self.decoder:
-            features = up(torch.cat((_double(features), skips.pop()), dim=1))
-        seen = skips.pop().to(features.dtype)  # autocast would widen all to float32
-        features = torch.cat((_double(features), seen), dim=1)
-        picture = self.last(features)
-        if self.grey:
-            picture = picture.mean(dim=1, keepdim=True).expand_as(picture)
-        return torch.tanh(picture)[..., :height, :width]
+            features = up(_beside(_double(features), skips.pop()))
+        features = self.last[:-1](_beside(_double(features), skips.pop()))
+        return features, self.last[-1](features)
+
+    def _grained(self, image: Tensor) -> Tensor:
+        return torch.cat((image, self.grain(image)), dim=1) if self.grain else image
 
 
 class Discriminator(nn.Module):
@@ -135,6 +146,22 @@ class Residual(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return features + self.body(features)
+
+
+class Refinement(nn.Module):
+    """From a picture and its features at half the resolution, and the whole image, the whole picture.
+
+    Generators from coarse to fine: Wang et al., "High-Resolution Image Synthesis and Semantic Manipulation with
+    Conditional GANs" (pix2pixHD), CVPR 2018, section 3.1; as a difference to the enlarged picture: Denton et al., "Deep
+    Generative Image Models using a Laplacian Pyramid of Adversarial Networks", NeurIPS 2015, section 2.2.
+    """
+
+    def __init__(self, width: int, seen: int):
+        super().__init__()
+        self.body = nn.Sequential(*_conv(width + seen, width), *_conv(width, width), nn.Conv2d(width, 3, 3, padding=1))
+
+    def forward(self, image: Tensor, features: Tensor, picture: Tensor) -> Tensor:
+        return _double(picture) + self.body(_beside(_double(features), image))
 
 
 class Grain(nn.Module):
@@ -191,6 +218,11 @@ def _up(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
 def _conv(inputs: int, outputs: int, kernel: int = 3, slope: float = 0.0) -> list[nn.Module]:
     activation = nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
     return [nn.Conv2d(inputs, outputs, kernel, padding=1, bias=False), nn.BatchNorm2d(outputs), activation]
+
+
+def _beside(features: Tensor, others: Tensor) -> Tensor:
+    """Both in the type of the first: autocast would widen them to float32."""
+    return torch.cat((features, others.to(features.dtype)), dim=1)
 
 
 def _double(features: Tensor) -> Tensor:
