@@ -55,7 +55,7 @@ def test_the_generator_makes_no_checkerboard() -> None:
 
     The step between neighbours must not depend on whether their coordinates are odd or even.
     """
-    generator = Generator(TINY.of("F")).eval()
+    generator = Generator(TINY.model_copy(update={"grain": False})).eval()
     for module in generator.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())
@@ -115,10 +115,28 @@ def test_grain_reaches_the_picture_and_never_changes() -> None:
     assert torch.equal(large[..., 256:, :], large[..., :44, :])
 
 
+def test_refinement_starts_as_the_picture_of_half_the_resolution() -> None:
+    """And is learnt as a difference to it: G as drawn at 32 pixels, enlarged."""
+    torch.manual_seed(0)
+    generator = Generator(TINY.model_copy(update={"grain": False})).eval()
+    half = Generator(TINY.model_copy(update={"grain": False, "refined": False})).eval()
+    half.load_state_dict({key: generator.state_dict()[key] for key in half.state_dict()})
+    image = torch.rand(2, 3, 64, 64) * 2 - 1
+    field = torch.rand(2, 3, 64, 64) * 2 - 1
+    small = [nn.functional.avg_pool2d(both, 2) for both in (image, field)]
+    with torch.no_grad():
+        enlarged = nn.functional.interpolate(half(*small).atanh(), scale_factor=2, mode="bilinear").tanh()
+        assert torch.allclose(generator(image, field), enlarged, atol=1e-5)
+        assert generator.refinement is not None
+        nn.init.normal_(generator.refinement.body[-1].weight)
+        assert not torch.allclose(generator(image, field), enlarged, atol=1e-2)
+
+
 def test_f_draws_in_greys_and_is_told_neither_colours_nor_grain() -> None:
     torch.manual_seed(0)
     F = Generator(TINY.of("F"))
     assert F.grain is None
+    assert F.refinement is None
     assert not F.told_colour
     drawing = F(torch.rand(2, 3, 32, 32))
     assert drawing.shape == (2, 3, 32, 32)

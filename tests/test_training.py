@@ -35,6 +35,7 @@ def test_a_step_trains_all_four_networks_and_names_its_losses(config: TrainConfi
     model = CycleGAN(config, CPU)
     before = {name: [p.clone() for p in network.parameters()] for name, network in model.networks.items()}
     found = model.step(random_batch())
+    model.step(random_batch())  # refinement begins with its last layer
     for name, network in model.networks.items():
         assert not any(torch.equal(p, q) for p, q in zip(before[name], network.parameters(), strict=True)), name
     assert all(p.requires_grad for network in model.networks.values() for p in network.parameters())
