@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from cyclegan.config import ConfigError
 
@@ -35,10 +36,29 @@ def save_checkpoint(path: Path, model: Resumable) -> None:
 def load_checkpoint(path: Path, model: Resumable) -> None:
     """Continue from ``path``; raises ConfigError if it is missing or of other networks than the config's."""
     try:
-        state = torch.load(path, map_location=model.device, weights_only=True)
+        state = _read(path, model.device)
     except FileNotFoundError:
         raise ConfigError(f"There is no run to resume in {path.parent}: start it without --resume.") from None
     try:
         model.load_state_dict(state)
     except (KeyError, RuntimeError) as error:
         raise ConfigError(f"{path} does not fit the config's networks: {error}") from None
+
+
+def load_shown(path: Path) -> tuple[int, dict[str, dict[str, Tensor]]]:
+    """The step and the state dicts of "G" and "F", averaged, "D_X" and "D_Y"; raises ConfigError without ``path``."""
+    try:
+        state = _read(path, torch.device("cpu"))
+    except FileNotFoundError:
+        raise ConfigError(f"There is no {path.name} in {path.parent} yet.") from None
+    averaged = {
+        name: {
+            key.removeprefix("module."): value for key, value in state[f"shown_{name}"].items() if key != "n_averaged"
+        }
+        for name in "GF"
+    }
+    return state["number"], averaged | {name: state[name] for name in ("D_X", "D_Y")}
+
+
+def _read(path: Path, device: torch.device) -> dict[str, Any]:
+    return torch.load(path, map_location=device, weights_only=True)

@@ -58,10 +58,8 @@ class Generator(nn.Module):
             for level in reversed(range(len(widths) - 1))
         )
         self.last = nn.Sequential(*_conv(widths[0] + seen, top), nn.Conv2d(top, 3, 3, padding=1))
-        self.refinement = Refinement(top, seen) if config.refined else None
         self.apply(_initialise)
-        if self.refinement:
-            nn.init.zeros_(self.refinement.body[-1].weight)  # a refined picture starts as what it refines
+        self.refinement = Refinement(top, seen) if config.refined else None
 
     def forward(self, image: Tensor, field: Tensor | None = None) -> Tensor:
         """Translate ``image`` (B×3×H×W in [-1, 1], H and W ≥ 32) into the other domain, same shape and range.
@@ -158,7 +156,10 @@ class Refinement(nn.Module):
 
     def __init__(self, width: int, seen: int):
         super().__init__()
-        self.body = nn.Sequential(*_conv(width + seen, width), *_conv(width, width), nn.Conv2d(width, 3, 3, padding=1))
+        last = nn.Conv2d(width, 3, 3, padding=1)
+        self.body = nn.Sequential(*_conv(width + seen, width), *_conv(width, width), last)
+        self.apply(_initialise)
+        nn.init.zeros_(last.weight)  # at first, the picture that is to be refined
 
     def forward(self, image: Tensor, features: Tensor, picture: Tensor) -> Tensor:
         return _double(picture) + self.body(_beside(_double(features), image))

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -91,11 +92,8 @@ class CycleGAN:
         maps = {kind: self._beside(kind, fake, reals[kind]) for kind, fake in fakes.items()}
         for kind, (fake_maps, _) in maps.items():
             found[f"adversarial/{kind}"] = losses.adversarial(fake_maps[-1], True, loss.kind)
-        seen = self._seen(fake_photo, photo)
-        if loss.projected:
-            found["projected/photo"] = losses.mean(
-                [losses.adversarial(fake, True, loss.kind) for fake, _ in map(_halves, self.D_features(seen))]
-            )
+        if scores := self._scores(fake_photo, photo):
+            found["projected/photo"] = losses.mean([losses.adversarial(fake, True, loss.kind) for fake, _ in scores])
 
         with _statistics_kept(self.G, self.F):
             if loss.cycle_sketch and not (loss.alternate_cycles and self.number % 2):
@@ -119,9 +117,10 @@ class CycleGAN:
                 for kind, both in maps.items():
                     fake_maps, real_maps = ([m[pairs] for m in side[:-1]] for side in both)
                     found[f"feature_matching/{kind}"] = losses.feature_matching(fake_maps, real_maps)
-            if loss.perceptual:
-                fake_maps, real_maps = ([m[pairs] for m in side] for side in zip(*map(_halves, seen), strict=True))
-                found["perceptual/photo"] = losses.perceptual(fake_maps, real_maps)
+            if self.features and loss.perceptual:
+                with torch.no_grad():
+                    targets = self.features(photo[pairs])
+                found["perceptual/photo"] = losses.perceptual(self.features(fake_photo[pairs]), targets)
         return fakes, found
 
     def _judge(self, batch: Batch, fakes: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -130,10 +129,9 @@ class CycleGAN:
             remembered = self.pools[kind].exchange(fake)
             fake_maps, real_maps = self._beside(kind, remembered, reals[kind])
             found[f"critic/{kind}"] = losses.critic(real_maps[-1], fake_maps[-1], self.config.loss.kind)
-            if kind == "photo" and self.config.loss.projected:
-                scores = self.D_features(self._seen(remembered, reals[kind]))
+            if kind == "photo" and (scores := self._scores(remembered, reals[kind])):
                 found["critic/features"] = losses.mean(
-                    [losses.critic(real, fake, self.config.loss.kind) for fake, real in map(_halves, scores)]
+                    [losses.critic(real, fake, self.config.loss.kind) for fake, real in scores]
                 )
         return found
 
@@ -143,13 +141,17 @@ class CycleGAN:
         maps = self.critics_of[kind].features(torch.cat((fake, real)))
         return [m[: len(fake)] for m in maps], [m[len(fake) :] for m in maps]
 
-    def _seen(self, fake: Tensor, real: Tensor) -> list[Tensor]:
-        """Both as one batch in the fixed network's features, if there is one; gradients reach ``fake`` only."""
-        if self.features is None:
+    def _scores(self, fake: Tensor, real: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Each head's logits of both, again as one batch; at the resolution at which G draws first, where light and
+        shade are made and whole objects fit into the fields of the fixed network."""
+        if self.features is None or not self.config.loss.projected:
             return []
+        if self.config.generator.refined:
+            fake, real = (functional.avg_pool2d(picture, 2) for picture in (fake, real))
         with torch.no_grad():
             targets = self.features(real)
-        return [torch.cat(both) for both in zip(self.features(fake), targets, strict=True)]
+        logits = self.D_features([torch.cat(both) for both in zip(self.features(fake), targets, strict=True)])
+        return [(score[: len(fake)], score[len(fake) :]) for score in logits]
 
     def _noisy(self, drawn: Tensor) -> Tensor:
         noise = torch.randn(drawn.shape, generator=self.noise, device=drawn.device)
@@ -186,9 +188,15 @@ class CycleGAN:
         self.noise.set_state(state["noise"])
 
     def start_from(self, networks: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Take over trained networks, for fine-tuning; optimizers and histories start afresh."""
+        """Take over trained networks, for fine-tuning; optimizers and histories start afresh.
+
+        A G that was trained at half the resolution has no refinement yet.
+        """
         for name, state in networks.items():
-            self.networks[name].load_state_dict(state)
+            new = {
+                key: value for key, value in self.networks[name].state_dict().items() if key.startswith("refinement.")
+            }
+            self.networks[name].load_state_dict(new | dict(state))
         self.shown_G.module.load_state_dict(self.G.state_dict())
         self.shown_F.module.load_state_dict(self.F.state_dict())
 
@@ -202,11 +210,6 @@ class CycleGAN:
             "photo_pool": self.pools["photo"],
             "sketch_pool": self.pools["sketch"],
         }
-
-
-def _halves(both: Tensor) -> tuple[Tensor, Tensor]:
-    fake, real = both.tensor_split(2)
-    return fake, real
 
 
 def _moving_average(decay: float) -> Callable[..., None]:

@@ -17,10 +17,10 @@ pytest_plugins = ["tests.training_fixtures"]
 LAST = "last.3.weight"  # the last convolution of the tiny generator
 
 
-def random_batch(paired: bool = True) -> Batch:
+def random_batch(paired: bool = True, side: int = 32) -> Batch:
     generator = torch.Generator().manual_seed(5)
     pictures = {
-        name: torch.rand(3, 3, 32, 32, generator=generator) * 2 - 1
+        name: torch.rand(3, 3, side, side, generator=generator) * 2 - 1
         for name in ("sketch", "lines", "photo", "traced", "hints")
     }
     told = {"paired": torch.tensor([paired, paired, False]), "coloured": torch.tensor([paired, False, False])}
@@ -181,7 +181,7 @@ def test_features_have_a_critic_of_their_own(config: TrainConfig, tmp_path: Path
     assert model.features is not None
     frozen = [tensor.clone() for tensor in model.features.state_dict().values()]
     before = [p.clone() for p in model.D_features.parameters()]
-    found = model.step(random_batch())
+    found = model.step(random_batch(side=64))
     assert {"projected/photo", "critic/features"} <= found.keys()
     assert "perceptual/photo" not in found
     assert not any(torch.equal(p, q) for p, q in zip(before, model.D_features.parameters(), strict=True))
@@ -190,6 +190,16 @@ def test_features_have_a_critic_of_their_own(config: TrainConfig, tmp_path: Path
     other = CycleGAN(settings, CPU)
     load_checkpoint(tmp_path / "checkpoint.pt", other)
     assert same(model.state_dict(), other.state_dict())
+
+
+def test_refinement_can_be_added_to_a_trained_generator(config: TrainConfig) -> None:
+    coarse = config.model_copy(update={"generator": config.generator.model_copy(update={"refined": False})})
+    given = {name: network.state_dict() for name, network in CycleGAN(coarse, CPU).networks.items()}
+    model = CycleGAN(config.model_copy(update={"seed": 9}), CPU)
+    model.start_from(given)
+    assert same(dict(given["G"]), {key: model.G.state_dict()[key] for key in given["G"]})
+    assert model.G.refinement is not None
+    assert list(model.G.refinement.parameters())[-2].count_nonzero() == 0
 
 
 def test_the_perceptual_loss_takes_its_network_from_a_file(config: TrainConfig, tmp_path: Path) -> None:

@@ -8,13 +8,11 @@ import shutil
 import sys
 from pathlib import Path
 
-import torch
 from PIL import Image
 
-from cyclegan.checkpoint import load_checkpoint
+from cyclegan.checkpoint import load_shown
 from cyclegan.config import ConfigError, TrainConfig, WeightsConfig
 from cyclegan.loop import CONFIG
-from cyclegan.training import CycleGAN
 from cyclegan.weights import WeightsError, save_weights
 
 log = logging.getLogger("train.export")
@@ -34,24 +32,15 @@ def export(run: Path, folder: Path) -> WeightsConfig:
     except OSError:
         raise ConfigError(f"There is no run in {run}: {CONFIG} is missing.") from None
     config = TrainConfig.model_validate_json(settings)
-    model = CycleGAN(
-        config.model_copy(update={"loss": config.loss.model_copy(update={"perceptual": 0.0})}), torch.device("cpu")
-    )
-    load_checkpoint(run / "checkpoint.pt", model)
-    networks = {
-        "G": model.shown_G.module.state_dict(),
-        "F": model.shown_F.module.state_dict(),
-        "D_X": model.D_X.state_dict(),
-        "D_Y": model.D_Y.state_dict(),
-    }
+    steps, networks = load_shown(run / "checkpoint.pt")
     description = WeightsConfig(
         generator=config.generator,
         discriminator=config.discriminator,
         image_size=config.data.size,
         colour_hints=config.data.hint_share > 0,
         training={
-            "steps": model.number,
-            "images": model.number * config.data.batch,
+            "steps": steps,
+            "images": steps * config.data.batch,
             "loss": config.loss.model_dump(mode="json", exclude={"perceptual_weights"}),
             "data": config.data.model_dump(mode="json", exclude={"photos", "sketches", "workers"}),
         },
