@@ -29,7 +29,7 @@ class Frozen(BaseModel):
 
 
 class GeneratorConfig(Frozen):
-    """A U-Net; the default has 4.89 M parameters (9.8 MB in half precision)."""
+    """A U-Net; the default has 4.91 M parameters (9.9 MB in half precision)."""
 
     widths: tuple[Width, ...] = Field((32, 64, 128, 256, 192), min_length=2, max_length=7)
     """Channels after each halving of the resolution."""

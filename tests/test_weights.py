@@ -149,7 +149,9 @@ def test_a_file_that_unpacks_to_more_is_not_unpacked(weights_folder: Path) -> No
 def test_safetensors_are_taken_beside_or_instead(weights_folder: Path, states: dict[str, StateDict]) -> None:
     expected = load_weights(weights_folder).networks["G"]
     halves = torch.load(weights_folder / G, weights_only=True)
-    put(weights_folder, saved(states["F"]))  # so that it shows which of the two is read
+    put(
+        weights_folder, saved({key: -tensor for key, tensor in states["G"].items()})
+    )  # so that it shows which of the two is read
     put(weights_folder, safetensors.torch.save(halves), SAFE_G)
     for _ in ("beside", "instead"):
         state = load_weights(weights_folder).networks["G"]
