@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
-from cyclegan.config import ConfigError
+from cyclegan.config import ConfigError, TrainConfig
+from cyclegan.models import Discriminator, Generator
 
 
 class Resumable(Protocol):
@@ -45,19 +47,26 @@ def load_checkpoint(path: Path, model: Resumable) -> None:
         raise ConfigError(f"{path} does not fit the config's networks: {error}") from None
 
 
-def load_shown(path: Path) -> tuple[int, dict[str, dict[str, Tensor]]]:
-    """The step and the state dicts of "G" and "F", averaged, "D_X" and "D_Y"; raises ConfigError without ``path``."""
+def load_shown(path: Path, config: TrainConfig) -> tuple[int, dict[str, dict[str, Tensor]]]:
+    """The step, and the state dicts of "G" and "F", averaged, "D_X" and "D_Y".
+
+    Raises ConfigError if ``path`` is missing or of other networks than the config's.
+    """
+    shown = {name: AveragedModel(Generator(config.generator.of(name))) for name in "GF"}
+    critics = {name: Discriminator(config.discriminator) for name in ("D_X", "D_Y")}
     try:
         state = _read(path, torch.device("cpu"))
     except FileNotFoundError:
         raise ConfigError(f"There is no {path.name} in {path.parent} yet.") from None
-    averaged = {
-        name: {
-            key.removeprefix("module."): value for key, value in state[f"shown_{name}"].items() if key != "n_averaged"
-        }
-        for name in "GF"
-    }
-    return state["number"], averaged | {name: state[name] for name in ("D_X", "D_Y")}
+    try:
+        for name, average in shown.items():
+            average.load_state_dict(state[f"shown_{name}"])
+        for name, critic in critics.items():
+            critic.load_state_dict(state[name])
+        networks = {name: average.module for name, average in shown.items()} | critics
+        return state["number"], {name: network.state_dict() for name, network in networks.items()}
+    except (KeyError, RuntimeError) as error:
+        raise ConfigError(f"{path} does not fit the config's networks: {error}") from None
 
 
 def _read(path: Path, device: torch.device) -> dict[str, Any]:

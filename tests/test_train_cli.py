@@ -75,6 +75,17 @@ def test_export_of_nothing_says_so(tmp_path: Path, caplog) -> None:
     assert not (tmp_path / "weights").exists()
 
 
+def test_export_of_a_checkpoint_of_other_networks_says_so(tmp_path: Path, caplog) -> None:
+    run = tmp_path / "run"
+    assert main([SMOKE, "--set", f"run={run}", "--set", "steps=1"]) == 0
+    settings = json.loads((run / "config.json").read_text())
+    settings["generator"]["top_width"] += 1
+    (run / "config.json").write_text(json.dumps(settings))
+    assert export([str(run), str(tmp_path / "weights")]) == 2
+    assert "does not fit the config's networks" in caplog.text
+    assert not (tmp_path / "weights").exists()
+
+
 def test_weights_carry_what_trained_them_but_no_paths(tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main([SMOKE, "--set", f"run={run}", "--set", "steps=1"]) == 0

@@ -32,7 +32,7 @@ def export(run: Path, folder: Path) -> WeightsConfig:
     except OSError:
         raise ConfigError(f"There is no run in {run}: {CONFIG} is missing.") from None
     config = TrainConfig.model_validate_json(settings)
-    steps, networks = load_shown(run / "checkpoint.pt")
+    steps, networks = load_shown(run / "checkpoint.pt", config)
     description = WeightsConfig(
         generator=config.generator,
         discriminator=config.discriminator,
