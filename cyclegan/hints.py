@@ -10,14 +10,18 @@ CANDIDATES = 6  # strokes tried for each hint; the longest, most colourful and m
 WIDTHS = np.log((1.5, 28.0))  # at 256 px, even in the logarithm: bold daubs teach what fine strokes then tell
 STEPS = 16  # points of a stroke
 MINIMUM_CHROMA = 24  # of 8-bit CIELAB: what has less looks like the lines or the paper
+STRONGER = (1.0, 1.4)  # chroma of a palette's colour, for that of the thing it is picked for
+OFF = (8.0, 4.0, 4.0)  # standard deviation of a picked colour from the thing's, CIELAB
 
 
-def colour_hints(photo: NDArray, drawing: Drawing, rng: np.random.Generator) -> NDArray:
+def colour_hints(photo: NDArray, drawing: Drawing, rng: np.random.Generator, picked: bool = False) -> NDArray:
     """A white sheet with 1 to 4 strokes inside the object in the colours that `photo` has there.
 
     Both are H×W×3 uint8, RGB, of the drawing's size. Strokes are 1.5 to 28 px wide at 256 px. The darker of this and
     the inked drawing, channel by channel, is what a person sees who draws lines over colours.
     Black, grey and white, which look like lines and paper, make no hints: an object that has no other colour gets none.
+    With `picked` the colours are as a person picks them from a palette: somewhat stronger than the photo's, and each a
+    little off. A generator that learns from these tames what pens ask for, and cannot copy the stroke into the photo.
     """
     inside = drawing.mask()
     unit = max(drawing.size) / REFERENCE
@@ -34,6 +38,8 @@ def colour_hints(photo: NDArray, drawing: Drawing, rng: np.random.Generator) -> 
     spread = np.abs(photo[y, x].astype(int) - colours[:, None]).mean((1, 2))
     length = np.linalg.norm(np.diff(paths, axis=1), axis=2).sum(1) / unit
     chroma = _chroma(colours)
+    if picked:
+        colours = _picked(colours, rng)
     score = (chroma >= MINIMUM_CHROMA) * (10 + chroma) * np.minimum(length, 30) / (10 + spread)
     for best in score.reshape(count, CANDIDATES).argmax(1) + np.arange(count) * CANDIDATES:
         if score[best] > 0:
@@ -64,6 +70,15 @@ def _kept_inside(paths: NDArray, safe: Sheet) -> NDArray:
     within = (safe[y, x] > 0) & ((paths >= 0) & (paths <= limit)).all(2)
     kept = np.logical_and.accumulate(within, axis=1).sum(1, keepdims=True)
     return np.take_along_axis(paths, np.minimum(np.arange(STEPS), np.maximum(kept - 1, 0))[..., None], 1)
+
+
+def _picked(colours: NDArray, rng: np.random.Generator) -> NDArray:
+    """N×3 uint8 RGB colours → the same, stronger by one factor and off by as many errors."""
+    lab = cv2.cvtColor((colours[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0]
+    lab[:, 1:] *= rng.uniform(*STRONGER)
+    lab += rng.normal(0, OFF, lab.shape)  # in place: stays float32
+    rgb = cv2.cvtColor(lab[None], cv2.COLOR_LAB2RGB)[0]
+    return (rgb.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def _chroma(colours: NDArray) -> NDArray:

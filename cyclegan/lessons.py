@@ -61,7 +61,7 @@ def made_lesson(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: n
     style, seed = Style.random(rng), int(rng.integers(2**32))
     even = replace(style, **EVEN_PEN)  # the same seed moves it along the same lines
     sketch, lines = (_rgb(ink(drawn, pen, np.random.default_rng(seed))) for pen in (style, even))
-    hints = colour_hints(seen, drawing, rng) if hinted else np.full_like(seen, 255)
+    hints = colour_hints(seen, drawing, rng, picked=True) if hinted else np.full_like(seen, 255)
     coloured = bool((hints < 255).any())
     if coloured and rng.random() < COLOURED_PENS:
         sketch = _in_pens(sketch, seen, drawing.mask())

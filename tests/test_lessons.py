@@ -68,9 +68,17 @@ def test_lines_may_be_drawn_in_the_colours_of_the_object(monkeypatch) -> None:
         assert drawn @ asked > 0.8 * np.linalg.norm(drawn) * np.linalg.norm(asked) > 0
 
 
-def test_hints_have_the_colour_that_the_object_took(lessons: list[Lesson]) -> None:
+def test_hints_are_somewhat_stronger_than_what_the_object_took(lessons: list[Lesson]) -> None:
     told = [lesson for lesson in lessons if lesson.coloured]
     assert len(told) > 20
+    stronger, brighter = [], []
     for lesson in told:
         core = lesson.hints.reshape(-1, 3)[lesson.hints.sum(-1).argmin()]  # the edges of strokes are paler
-        assert np.linalg.norm(lab(core[None, None])[0, 0] - body(lesson.photo)) < 12
+        picked, took = lab(core[None, None])[0, 0], body(lesson.photo)
+        assert np.linalg.norm(picked - took) < 30
+        assert picked[1:] @ took[1:] > 0.95 * np.linalg.norm(picked[1:]) * np.linalg.norm(took[1:])
+        stronger.append(np.linalg.norm(picked[1:]) / np.linalg.norm(took[1:]))
+        brighter.append(picked[0] - took[0])
+    assert 1 < np.median(stronger) < 1.3
+    assert min(brighter) < -4
+    assert max(brighter) > 4
