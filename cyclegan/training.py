@@ -22,6 +22,9 @@ from cyclegan.perceptual import PerceptualFeatures
 from cyclegan.pool import ImagePool
 from cyclegan.projected import ProjectedDiscriminator
 
+Maps = dict[str, list[Tensor]]
+"""Feature maps, shallow to deep, by the loss that takes them: ``perceptual``, ``projected``."""
+
 
 class NonFiniteLossError(RuntimeError):
     """A loss became NaN or infinite; the message names it and the step."""
@@ -66,10 +69,12 @@ class CycleGAN:
         self._set_learning_rate()
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            with torch.no_grad():
+                known = self._seen(batch["photo"])
             with _frozen(self.D_X, self.D_Y, self.D_features, *(() if self._sketch_turn else (self.F,))):
-                fakes, generator_losses = self._generate(batch)
+                fakes, generator_losses = self._generate(batch, known)
                 self._update(self.generators, generator_losses)
-            critic_losses = self._judge(batch, fakes)
+            critic_losses = self._judge(batch, fakes, known)
             self._update(self.critics, critic_losses)
         self.shown_G.update_parameters(self.G)
         self.shown_F.update_parameters(self.F)
@@ -81,8 +86,8 @@ class CycleGAN:
         """Whether F and D_Y learn in this step; G and D_X always do."""
         return self.number % self.config.loss.sketch_every == 0
 
-    def _generate(self, batch: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """What G and, in its turn, F make of the batch, and their losses."""
+    def _generate(self, batch: Batch, known: Maps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """What G and, in its turn, F make of the batch, and their losses; ``known`` are the photos' features."""
         sketch, lines, photo, told = batch["sketch"], batch["lines"], batch["photo"], batch["coloured"]
         loss, found = self.config.loss, {}
         field = colour_field(sketch) if self.config.generator.colour_field else None
@@ -92,7 +97,9 @@ class CycleGAN:
         maps = {kind: self._beside(kind, fake, reals[kind]) for kind, fake in fakes.items()}
         for kind, (fake_maps, _) in maps.items():
             found[f"adversarial/{kind}"] = losses.adversarial(fake_maps[-1], True, loss.kind)
-        if scores := self._scores(fake_photo, photo):
+        seen = self._seen(fake_photo)
+        if loss.projected:
+            scores = self._scores(seen, known)
             found["projected/photo"] = losses.mean([losses.adversarial(fake, True, loss.kind) for fake, _ in scores])
 
         with _statistics_kept(self.G, self.F):
@@ -117,19 +124,21 @@ class CycleGAN:
                 for kind, both in maps.items():
                     fake_maps, real_maps = ([m[pairs] for m in side[:-1]] for side in both)
                     found[f"feature_matching/{kind}"] = losses.feature_matching(fake_maps, real_maps)
-            if self.features and loss.perceptual:
-                with torch.no_grad():
-                    targets = self.features(photo[pairs])
-                found["perceptual/photo"] = losses.perceptual(self.features(fake_photo[pairs]), targets)
+            if loss.perceptual:
+                fake_maps, real_maps = ([m[pairs] for m in side["perceptual"]] for side in (seen, known))
+                found["perceptual/photo"] = losses.perceptual(fake_maps, real_maps)
         return fakes, found
 
-    def _judge(self, batch: Batch, fakes: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _judge(self, batch: Batch, fakes: dict[str, Tensor], known: Maps) -> dict[str, Tensor]:
         reals, found = {"photo": batch["photo"], "sketch": batch["lines"]}, {}
         for kind, fake in fakes.items():
             remembered = self.pools[kind].exchange(fake)
             fake_maps, real_maps = self._beside(kind, remembered, reals[kind])
             found[f"critic/{kind}"] = losses.critic(real_maps[-1], fake_maps[-1], self.config.loss.kind)
-            if kind == "photo" and (scores := self._scores(remembered, reals[kind])):
+            if kind == "photo" and self.config.loss.projected:
+                with torch.no_grad():
+                    seen = {"projected": self._projected(remembered)}
+                scores = self._scores(seen, known)
                 found["critic/features"] = losses.mean(
                     [losses.critic(real, fake, self.config.loss.kind) for fake, real in scores]
                 )
@@ -141,17 +150,25 @@ class CycleGAN:
         maps = self.critics_of[kind].features(torch.cat((fake, real)))
         return [m[: len(fake)] for m in maps], [m[len(fake) :] for m in maps]
 
-    def _scores(self, fake: Tensor, real: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Each head's logits of both, again as one batch; at the resolution at which G draws first, where light and
-        shade are made and whole objects fit into the fields of the fixed network."""
-        if self.features is None or not self.config.loss.projected:
-            return []
-        if self.config.generator.refined:
-            fake, real = (functional.avg_pool2d(picture, 2) for picture in (fake, real))
-        with torch.no_grad():
-            targets = self.features(real)
-        logits = self.D_features([torch.cat(both) for both in zip(self.features(fake), targets, strict=True)])
-        return [(score[: len(fake)], score[len(fake) :]) for score in logits]
+    def _seen(self, photo: Tensor) -> Maps:
+        """Feature maps of ``photo`` by the loss that takes them; computed once where both take the same."""
+        loss, refined = self.config.loss, self.config.generator.refined
+        maps = {"perceptual": self.features(photo)} if self.features and loss.perceptual else {}
+        if loss.projected:
+            maps["projected"] = self._projected(photo) if refined or not maps else maps["perceptual"]
+        return maps
+
+    def _projected(self, photo: Tensor) -> list[Tensor]:
+        """What the critic of features sees: ``photo`` at the resolution at which G draws first, where light and shade
+        are made and whole objects fit into the fields of the fixed network."""
+        assert self.features is not None
+        return self.features(functional.avg_pool2d(photo, 2) if self.config.generator.refined else photo)
+
+    def _scores(self, fake: Maps, real: Maps) -> list[tuple[Tensor, Tensor]]:
+        """Each head's logits of both, again as one batch."""
+        logits = self.D_features([torch.cat(both) for both in zip(fake["projected"], real["projected"], strict=True)])
+        count = len(real["projected"][0])
+        return [(score[:-count], score[-count:]) for score in logits]
 
     def _noisy(self, drawn: Tensor) -> Tensor:
         noise = torch.randn(drawn.shape, generator=self.noise, device=drawn.device)
