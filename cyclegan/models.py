@@ -17,6 +17,7 @@ Images are B×3×H×W float tensors in [-1, 1].
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from cyclegan.colour_field import colour_field
 from cyclegan.config import DiscriminatorConfig, GeneratorConfig
 
 MIN_SIDE = 32
+Padding = Literal["zeros", "replicate"]
 
 
 class Generator(nn.Module):
@@ -52,7 +54,7 @@ class Generator(nn.Module):
             _down(below, width, norm=level > 0) for level, (below, width) in enumerate(pairwise((seen, *widths)))
         )
         self.context = GlobalContext(widths[-1])
-        self.bottleneck = nn.Sequential(*(Residual(widths[-1]) for _ in range(config.bottleneck_blocks)))
+        self.bottleneck = nn.Sequential(*(Residual(widths[-1], "replicate") for _ in range(config.bottleneck_blocks)))
         self.decoder = nn.ModuleList(
             _up(widths[level + 1] + widths[level], widths[level], config.decoder_blocks[level])
             for level in reversed(range(len(widths) - 1))
@@ -134,13 +136,17 @@ class Discriminator(nn.Module):
 
 
 class Residual(nn.Module):
-    """x + conv-norm-ReLU-conv-norm(x) (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016)."""
+    """x + conv-norm-ReLU-conv-norm(x) (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016).
 
-    def __init__(self, width: int):
+    Where a few places make up the whole image, as at the bottleneck, most of what zeros around it tell is how far off
+    the border is, and smooth surfaces show bands along it; repeating the outermost places tells nothing. Alsallakh et
+    al., "Mind the Pad: CNNs can Develop Blind Spots", ICLR 2021.
+    """
+
+    def __init__(self, width: int, padding: Padding = "zeros"):
         super().__init__()
-        self.body = nn.Sequential(
-            *_conv(width, width), nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
-        )
+        second = nn.Conv2d(width, width, 3, padding=1, padding_mode=padding, bias=False)
+        self.body = nn.Sequential(*_conv(width, width, padding=padding), second, nn.BatchNorm2d(width))
 
     def forward(self, features: Tensor) -> Tensor:
         return features + self.body(features)
@@ -216,9 +222,12 @@ def _up(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(*_conv(inputs, outputs), *(Residual(outputs) for _ in range(blocks)))
 
 
-def _conv(inputs: int, outputs: int, kernel: int = 3, slope: float = 0.0) -> list[nn.Module]:
+def _conv(
+    inputs: int, outputs: int, kernel: int = 3, slope: float = 0.0, padding: Padding = "zeros"
+) -> list[nn.Module]:
+    conv = nn.Conv2d(inputs, outputs, kernel, padding=1, padding_mode=padding, bias=False)
     activation = nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
-    return [nn.Conv2d(inputs, outputs, kernel, padding=1, bias=False), nn.BatchNorm2d(outputs), activation]
+    return [conv, nn.BatchNorm2d(outputs), activation]
 
 
 def _beside(features: Tensor, others: Tensor) -> Tensor:

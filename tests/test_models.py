@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cyclegan.config import DiscriminatorConfig, GeneratorConfig
-from cyclegan.models import Discriminator, Generator, Grain
+from cyclegan.models import Discriminator, Generator, Grain, Residual
 
 TINY = GeneratorConfig(widths=(4, 8, 8), top_width=4, bottleneck_blocks=1, decoder_blocks=(1, 0))
 
@@ -152,3 +152,13 @@ def test_the_layers_are_those_that_were_asked_for(network: str) -> None:
     kinds = {type(module) for module in model.modules()}
     assert {nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU} <= kinds
     assert nn.ConvTranspose2d not in kinds
+
+
+def test_the_bottleneck_does_not_know_where_the_border_is() -> None:
+    torch.manual_seed(0)
+    blank = torch.ones(2, 8, 4, 4) * torch.randn(1, 8, 1, 1)
+    *_, block = Generator(TINY).bottleneck
+    assert isinstance(block, Residual)
+    assert Residual(8, "replicate").eval()(blank).std((2, 3)).max() < 1e-4
+    assert Residual(8).eval()(blank).std((2, 3)).max() > 1e-3
+    assert {conv.padding_mode for conv in block.modules() if isinstance(conv, nn.Conv2d)} == {"replicate"}
