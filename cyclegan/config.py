@@ -102,8 +102,10 @@ class LossConfig(Frozen):
     cycle_sketch: float = Field(5.0, ge=0)
     cycle_photo: float = Field(5.0, ge=0)
     identity: float = Field(1.0, ge=0)
-    paired: float = Field(0.0, ge=0)
-    """L1 to the photo that a drawing was made from, and to the drawing made from a photo."""
+    paired_sketch: float = Field(0.0, ge=0)
+    """L1 to the drawing that was made from a photo: there is one."""
+    paired_photo: float = Field(0.0, ge=0)
+    """L1 to the photo that a drawing was made from: there could be many, and much of this makes their mean."""
     colour: float = Field(0.0, ge=0)
     """L1 to that photo with both pooled by 8, where the drawing tells its colour: elsewhere it would teach the mean."""
     feature_matching: float = Field(0.0, ge=0)
@@ -127,8 +129,8 @@ class LossConfig(Frozen):
 
     def weight(self, name: str) -> float:
         """Weight of the loss ``name``, as in ``cycle/sketch`` or ``paired/photo``; the critics' own count once."""
-        kind = name.partition("/")[0]
-        return 1.0 if kind == "critic" else getattr(self, name.replace("/", "_") if kind == "cycle" else kind)
+        kind, own = name.partition("/")[0], name.replace("/", "_")
+        return 1.0 if kind == "critic" else getattr(self, own if own in LossConfig.model_fields else kind)
 
 
 class TrainConfig(Frozen):

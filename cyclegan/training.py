@@ -115,8 +115,8 @@ class CycleGAN:
                     found["identity/sketch"] = losses.identity(self.F(lines), lines)
 
         if (pairs := batch["paired"]).any():
-            if loss.paired:
-                for kind, fake in fakes.items():
+            for kind, fake in fakes.items():
+                if loss.weight(f"paired/{kind}"):
                     found[f"paired/{kind}"] = losses.paired(fake[pairs], reals[kind][pairs])
             if loss.colour and told.any():
                 found["colour/photo"] = losses.colour(fake_photo[told], photo[told])

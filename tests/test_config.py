@@ -27,10 +27,10 @@ def test_every_shipped_config_is_valid_and_has_a_header(path: Path) -> None:
 
 def test_set_overrides_in_toml_syntax_or_as_bare_words(file: Path) -> None:
     config = load_train_config(
-        file, ["data.photos=there", "loss.paired=2.5", "generator.widths=[4, 8]", "generator.decoder_blocks=[0]"]
+        file, ["data.photos=there", "loss.paired_photo=2.5", "generator.widths=[4, 8]", "generator.decoder_blocks=[0]"]
     )
     assert config.data.photos == Path("there")
-    assert config.loss.paired == 2.5
+    assert config.loss.paired_photo == 2.5
     assert config.generator.widths == (4, 8)
 
 
@@ -61,6 +61,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: str | None
 
 
 def test_each_loss_finds_its_weight() -> None:
-    weights = LossConfig(adversarial=2, cycle_sketch=3, cycle_photo=4, identity=5, paired=6)
-    names = ("adversarial/photo", "cycle/sketch", "cycle/photo", "identity/sketch", "paired/photo", "critic/photo")
-    assert [weights.weight(name) for name in names] == [2, 3, 4, 5, 6, 1]
+    weights = LossConfig(adversarial=2, cycle_sketch=3, cycle_photo=4, identity=5, paired_sketch=6, paired_photo=7)
+    for kind, sketch, photo in (
+        ("adversarial", 2, 2),
+        ("cycle", 3, 4),
+        ("identity", 5, 5),
+        ("paired", 6, 7),
+        ("critic", 1, 1),
+    ):
+        assert weights.weight(f"{kind}/sketch") == sketch
+        assert weights.weight(f"{kind}/photo") == photo

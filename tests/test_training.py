@@ -57,7 +57,9 @@ def test_cycles_alternate_and_identity_comes_now_and_then(config: TrainConfig) -
 
 
 def test_plain_cyclegan_has_its_six_generator_and_critic_losses_only(config: TrainConfig) -> None:
-    plain = changed(config, paired=0, colour=0, feature_matching=0, alternate_cycles=False, kind="vanilla")
+    plain = changed(
+        config, paired_sketch=0, paired_photo=0, colour=0, feature_matching=0, alternate_cycles=False, kind="vanilla"
+    )
     kinds = {name.partition("/")[0] for name in CycleGAN(plain, CPU).step(random_batch())}
     assert kinds == {"adversarial", "cycle", "identity", "critic"}
 
@@ -91,7 +93,9 @@ def test_unpaired_samples_give_no_paired_terms(config: TrainConfig) -> None:
 def test_the_photo_cycle_teaches_f_only_without_stop_gradient(
     config: TrainConfig, stop_gradient: bool, reaches_F: bool
 ) -> None:
-    only = dict.fromkeys(("adversarial", "cycle_sketch", "identity", "paired", "colour", "feature_matching"), 0.0)
+    only = dict.fromkeys(
+        ("adversarial", "cycle_sketch", "identity", "paired_sketch", "paired_photo", "colour", "feature_matching"), 0.0
+    )
     model = CycleGAN(changed(config, **only, stop_gradient=stop_gradient, alternate_cycles=False), CPU)
     before = [p.clone() for p in model.F.parameters()]
     model.step(random_batch())

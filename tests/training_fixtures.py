@@ -10,7 +10,7 @@ from PIL import Image
 from cyclegan.config import DataConfig, DiscriminatorConfig, GeneratorConfig, LossConfig, TrainConfig
 
 CPU = torch.device("cpu")
-LOSSES = LossConfig(paired=1, colour=1, feature_matching=1)
+LOSSES = LossConfig(paired_sketch=1, paired_photo=1, colour=1, feature_matching=1)
 
 
 @pytest.fixture
