@@ -147,6 +147,9 @@ class TrainConfig(Frozen):
     steps: PositiveInt
     decay_from: float = Field(0.5, ge=0, le=1)
     """Share of the steps after which the learning rate goes linearly to zero."""
+    fixed_norms_from: float = Field(1.0, ge=0, le=1)
+    """Share of the steps after which the generators learn with the running statistics that they are shown with: till
+    then a rare input, such as a thick pen, sways those of its own small batch, and looks different when shown."""
     learning_rate: float = Field(2e-4, gt=0)
     critic_pace: float = Field(1.0, gt=0)
     """The discriminators' learning rate relative to the generators' (Heusel et al., NeurIPS 2017: two time scales)."""

@@ -67,6 +67,9 @@ class CycleGAN:
         ``batch`` is described at ``data.Batch``. Losses are named by kind and the image scored: ``cycle/sketch``.
         """
         self._set_learning_rate()
+        if self.number >= self.config.fixed_norms_from * self.config.steps:
+            for norm in _norms(self.G, self.F):
+                norm.eval()
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             with torch.no_grad():
@@ -249,11 +252,15 @@ def _frozen(*networks: nn.Module) -> Iterator[None]:
         network.requires_grad_(True)
 
 
+def _norms(*networks: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for network in networks for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
 @contextmanager
 def _statistics_kept(*networks: nn.Module) -> Iterator[None]:
     """The generators' running statistics, used when they are shown, are those of drawings for G and of photos for F:
     what else passes through them while they learn (photos through G, noisy drawings) would spoil them."""
-    norms = [module for network in networks for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = _norms(*networks)
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0

@@ -215,3 +215,19 @@ def test_the_perceptual_loss_takes_its_network_from_a_file(config: TrainConfig, 
     assert all(torch.equal(p, q) for p, q in zip(before, model.features.parameters(), strict=True))
     with pytest.raises(ConfigError, match=r"loss\.perceptual_weights: .*nothing\.pth"):
         CycleGAN(changed(config, perceptual=1.0, perceptual_weights=tmp_path / "nothing.pth"), CPU)
+
+
+def test_norms_are_fixed_for_the_last_steps(config: TrainConfig) -> None:
+    model = CycleGAN(config.model_copy(update={"steps": 4, "fixed_norms_from": 0.5}), CPU)
+    moved, learnt = [], []
+    for _ in range(4):
+        means, weights = (
+            [key for key in model.G.state_dict() if key.endswith(end)] for end in ("running_mean", ".weight")
+        )
+        before = {key: tensor.clone() for key, tensor in model.G.state_dict().items()}
+        model.step(random_batch())
+        changed_keys = {key for key, tensor in model.G.state_dict().items() if not torch.equal(tensor, before[key])}
+        moved.append(bool(changed_keys & set(means)))
+        learnt.append(bool(changed_keys & set(weights)))
+    assert moved == [True, True, False, False]
+    assert learnt == [True] * 4
