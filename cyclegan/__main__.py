@@ -109,6 +109,8 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--seed", type=int, default=0, help="other seeds give other drawings (0)")
         else:
             command.add_argument("--weights", default=DEFAULT_FOLDER, help=WEIGHTS_HELP)
+        if name == "sketch-to-photo":
+            command.add_argument("--seed", type=int, help="colours of all photos; without it each drawing has its own")
     text = "measure weights on images that they were not trained on"
     command = commands.add_parser("evaluate", help=text, description=text, epilog=MEASURED, formatter_class=plain)
     command.add_argument("--weights", default=DEFAULT_FOLDER, help=WEIGHTS_HELP)
@@ -164,8 +166,9 @@ def _jobs(source: Path, target: Path) -> dict[Path, Path]:
 
 def _translate(options: argparse.Namespace) -> Convert:
     translator = Translator.from_pretrained(options.weights)
-    method = translator.sketch_to_photo if options.command == "sketch-to-photo" else translator.photo_to_sketch
-    return lambda image, _: [method(image)]
+    if options.command == "sketch-to-photo":
+        return lambda image, _: [translator.sketch_to_photo(image, options.seed)]
+    return lambda image, _: [translator.photo_to_sketch(image)]
 
 
 def _make_sketches(options: argparse.Namespace) -> Convert:

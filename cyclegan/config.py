@@ -37,7 +37,7 @@ class GeneratorConfig(Frozen):
     """Channels at full resolution, the costliest place."""
     bottleneck_blocks: Blocks = 2
     colour_field: bool = True
-    """Whether G is told what colour the drawing asks for at every place."""
+    """Whether G is told what colour to take at every place."""
     grain: bool = True
     """Whether G is given noise to make textures of."""
     refined: bool = True
@@ -82,9 +82,8 @@ class DataConfig(Frozen):
     """Share of files kept back for evaluation, by a hash of their names."""
     hint_share: float = Field(0.65, ge=0, le=1)
     """Share of made drawings with strokes in the photo's colours; 0 trains a model that takes no colour hints."""
-    own_colour: bool = False
-    """Whether a photo whose drawing has no hints takes the colour that the generator's colour field then holds. Where
-    the colours of the photos cannot be guessed from drawings, G would learn their mean, a brown, for all."""
+    colourways: bool = False
+    """Whether half of the photos whose drawing has no hints take a colourway, part by part, as G then has to."""
     unfinished_share: float = Field(0.15, ge=0, le=1)
     """Share of made drawings that stop before the last stroke, as live drawing sends them."""
     evenness: float = Field(0.0, ge=0, le=1)
@@ -107,7 +106,7 @@ class LossConfig(Frozen):
     paired_photo: float = Field(0.0, ge=0)
     """L1 to the photo that a drawing was made from: there could be many, and much of this makes their mean."""
     colour: float = Field(0.0, ge=0)
-    """L1 to that photo with both pooled by 8, where the drawing tells its colour: elsewhere it would teach the mean."""
+    """L1 to that photo with both pooled by 8, where G is told its colour: elsewhere it would teach the mean."""
     feature_matching: float = Field(0.0, ge=0)
     """The same pairs, in the critics' features."""
     perceptual: float = Field(0.0, ge=0)

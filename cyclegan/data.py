@@ -26,8 +26,8 @@ from cyclegan.sketching import WORK_SIZE, trace
 log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
-"""``sketch``, ``lines``, ``photo``, ``traced``, ``hints``: B×3×H×W in [-1, 1], as ``lessons.Lesson`` describes them;
-``paired``, ``coloured``: B booleans."""
+"""``sketch``, ``lines``, ``photo``, ``traced``, ``hints``, ``field``: B×3×H×W in [-1, 1], as ``lessons.Lesson``
+describes them; ``paired``, ``coloured``: B booleans."""
 
 
 class UnpairedImages(Dataset[Batch]):
@@ -61,7 +61,7 @@ class UnpairedImages(Dataset[Batch]):
             lesson = unpaired_lesson(sketch, photo, self.config, rng)
         else:
             lesson = made_lesson(photo, self._drawing(path), self.config, rng)
-        pictures = {name: getattr(lesson, name) for name in ("sketch", "lines", "photo", "traced", "hints")}
+        pictures = {name: getattr(lesson, name) for name in ("sketch", "lines", "photo", "traced", "hints", "field")}
         tensors = {name: images.to_tensor(Image.fromarray(picture)) for name, picture in pictures.items()}
         return tensors | {name: torch.tensor(getattr(lesson, name)) for name in ("paired", "coloured")}
 

@@ -22,6 +22,7 @@ from cyclegan.variations import variations
 CANVAS = 512  # pixels: the side of the sheet that the strokes were drawn on
 STAGES = np.arange(1, 17) / 16  # how much of a drawing is there
 JUDGED = STAGES >= 0.25  # before, there is hardly anything to be steady about
+SEEDS = 3  # photos of each drawing without colours
 SHOWN = 6  # drawings on the sheets of pens and stages
 
 
@@ -69,8 +70,8 @@ def _stroke(points: list[list[float]]) -> Stroke:
 
 def with_drawings(report: Report, translator: Translator, drawings: dict[str, Drawing]) -> Report:
     """``report`` and what the drawings add: three sheets, and how much pens and unfinished lines change the photo."""
-    pens = [_photos(translator, list(_in_pens(drawing))) for drawing in drawings.values()]
-    replays = [_replayed(translator, drawing) for drawing in drawings.values()]
+    pens = [_photos(translator, list(_in_pens(drawing)), seed) for seed, drawing in enumerate(drawings.values())]
+    replays = [_replayed(translator, drawing, seed) for seed, drawing in enumerate(drawings.values())]
     numbers = [
         Number("drawings: colour change by pen", 0, {"lines": float(np.mean([_pen_change(p) for p in pens]))}),
         Number("drawings: jump while drawn", 0, {"lines": float(np.mean([r.jump() for r in replays]))}),
@@ -96,24 +97,25 @@ def _pen_change(photos: Pictures) -> float:
     return measures.pen_change(photos, measures.foreground(photos).mean(axis=0) > 0.5)
 
 
-def _replayed(translator: Translator, drawing: Drawing) -> Replay:
+def _replayed(translator: Translator, drawing: Drawing, seed: int) -> Replay:
     sheets = [drawn_by(CANONICAL, drawing.unfinished(stage)) for stage in STAGES]
-    return Replay(np.stack(sheets), _photos(translator, sheets))
+    return Replay(np.stack(sheets), _photos(translator, sheets, seed))
 
 
-def _photos(translator: Translator, sheets: list[Pictures]) -> Pictures:
-    return translated(translator, np.stack(sheets), "sketch_to_photo")
+def _photos(translator: Translator, sheets: list[Pictures], seed: int) -> Pictures:
+    return translated(translator, np.stack(sheets), "sketch_to_photo", [seed] * len(sheets))
 
 
 def _coloured(translator: Translator, drawings: dict[str, Drawing]) -> Image.Image:
-    """Each drawing, its photo, and its variations in colour (or in shape, for weights without colour hints)."""
+    """Each drawing, photos of it, and its variations in colour (or in shape, for weights without colour hints)."""
     rows, names = [], []
-    for drawing in drawings.values():
+    for number, drawing in enumerate(drawings.values()):
         sheet = Image.fromarray(drawn_by(CANONICAL, drawing))
+        photos = [translator.sketch_to_photo(sheet, number + seed) for seed in range(SEEDS)]
         others = variations(sheet, translator)
-        rows.append([sheet, translator.sketch_to_photo(sheet), *(other.photo for other in others)])
+        rows.append([sheet, *photos, *(other.photo for other in others)])
         names = [other.name for other in others]
-    return images.grid(rows, ["drawing", "photo", *names])
+    return images.grid(rows, ["drawing", "photo", *[""] * (SEEDS - 1), *names])
 
 
 def _rows(rows: list[Pictures], labels: list[str]) -> Image.Image:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -172,7 +172,7 @@ def pen_changes(translator: Translator, held_out: HeldOut) -> dict[str, float]:
     photos, drawn = [], []
     for drawing, mask in list(zip(held_out.drawings, held_out.masks, strict=True))[:PEN_DRAWINGS]:
         sheets = np.stack([drawn_by(replace(CANONICAL, width=float(width)), drawing) for width in PENS])
-        photos.append(measures.pen_change(translated(translator, sheets, "sketch_to_photo"), mask))
+        photos.append(measures.pen_change(translated(translator, sheets, "sketch_to_photo", [0] * len(sheets)), mask))
         drawn.append(measures.pen_change(sheets, mask))
     return {"lines": float(np.mean(photos)), "floor": 0.0, "ceiling": float(np.mean(drawn))}
 
@@ -194,12 +194,16 @@ def hint_distances(translator: Translator, held_out: HeldOut, without: Pictures)
     return [Number("distance from hint", 0, distances)]
 
 
-def translated(translator: Translator, sheets: Pictures, direction: Direction) -> Pictures:
-    """N×S×S×3 → the same: in batches, and rounded to 8 bits."""
+def translated(
+    translator: Translator, sheets: Pictures, direction: Direction, seeds: Sequence[int] | None = None
+) -> Pictures:
+    """N×S×S×3 → the same: in batches, and rounded to 8 bits; ``seeds`` as for `Translator.translate_sheets`."""
     results: list[Image.Image] = []
     for start in tqdm(range(0, len(sheets), BATCH), direction, disable=None, leave=False):
-        batch = torch.stack([images.to_tensor(Image.fromarray(sheet)) for sheet in sheets[start : start + BATCH]])
-        results += [images.to_image(result) for result in translator.translate_sheets(batch, direction)]
+        some = slice(start, start + BATCH)
+        batch = torch.stack([images.to_tensor(Image.fromarray(sheet)) for sheet in sheets[some]])
+        photos = translator.translate_sheets(batch, direction, seeds and seeds[some])
+        results += [images.to_image(photo) for photo in photos]
     return np.stack([np.asarray(result) for result in results])
 
 

@@ -7,6 +7,7 @@ larger sheet would show them objects of a size they have never seen.
 
 import logging
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from cyclegan.colour_field import colour_fields
 from cyclegan.config import GeneratorConfig, WeightsConfig
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
 from cyclegan.images import fit_square, resize, size_within, square_box, to_image, to_rgb, to_tensor
@@ -29,6 +31,8 @@ MAX_RESULT_PIXELS = 2048 * 2048
 """A result has the size that came in, or the largest of that shape with so many pixels."""
 
 Direction = Literal["sketch_to_photo", "photo_to_sketch"]
+BACK: dict[Direction, Direction] = {"sketch_to_photo": "photo_to_sketch", "photo_to_sketch": "sketch_to_photo"}
+MAKERS: dict[Direction, str] = {"sketch_to_photo": "generator_G", "photo_to_sketch": "generator_F"}
 
 
 class Translator:
@@ -65,37 +69,49 @@ class Translator:
         """Load weights from a folder or a Hub id (see `load_weights`). Raises WeightsError."""
         return cls(load_weights(source), device, dtype)
 
-    def sketch_to_photo(self, sketch: Image.Image) -> Image.Image:
-        """Line drawing (dark on light, any mode and size) → RGB photo of that size, at most MAX_RESULT_PIXELS."""
-        return self._translate(self._G, sketch)
+    def sketch_to_photo(self, sketch: Image.Image, seed: int | None = None) -> Image.Image:
+        """Line drawing (dark on light, any mode and size) → RGB photo of that size, at most MAX_RESULT_PIXELS.
+
+        Where the drawing has no colours, they are those of the ``seed``'s colourway (`colour_field`).
+        """
+        return self._translate(sketch, "sketch_to_photo", seed)
 
     def photo_to_sketch(self, photo: Image.Image) -> Image.Image:
         """Photo (any mode and size) → RGB line drawing of that size, at most MAX_RESULT_PIXELS."""
-        return self._translate(self._F, photo)
+        return self._translate(photo, "photo_to_sketch")
 
-    def round_trip(self, image: Image.Image, direction: Direction) -> tuple[Image.Image, Image.Image]:
+    def round_trip(
+        self, image: Image.Image, direction: Direction, seed: int | None = None
+    ) -> tuple[Image.Image, Image.Image]:
         """(translated, returned): there with ``direction`` and back again from the 8-bit picture that came out."""
-        there, back = (self._G, self._F) if direction == "sketch_to_photo" else (self._F, self._G)
-        translated = self._translate(there, image)
-        return translated, self._translate(back, translated)
+        translated = self._translate(image, direction, seed)
+        return translated, self._translate(translated, BACK[direction], seed)
 
-    def translate_sheets(self, sheets: Tensor, direction: Direction) -> Tensor:
-        """Many pictures at once: B×3×S×S in [-1, 1], S = `config.image_size` → the same, on the CPU in float32."""
-        return self._run(self._G if direction == "sketch_to_photo" else self._F, sheets).float().cpu()
+    def translate_sheets(self, sheets: Tensor, direction: Direction, seeds: Sequence[int] | None = None) -> Tensor:
+        """Many pictures at once: B×3×S×S in [-1, 1], S = `config.image_size` → the same, on the CPU in float32.
 
-    def _translate(self, network: nn.Module, image: Image.Image) -> Image.Image:
+        ``seeds``: one for each picture, as for `sketch_to_photo`.
+        """
+        return self._run(sheets, direction, seeds).float().cpu()
+
+    def _translate(self, image: Image.Image, direction: Direction, seed: int | None = None) -> Image.Image:
         image = to_rgb(image)
         size = self.config.image_size
-        result = to_image(self._run(network, to_tensor(fit_square(image, size)).unsqueeze(0))[0])
+        sheet = to_tensor(fit_square(image, size)).unsqueeze(0)
+        result = to_image(self._run(sheet, direction, None if seed is None else [seed])[0])
         return resize(result.crop(square_box(*image.size, size)), size_within(*image.size, MAX_RESULT_PIXELS))
 
-    def _run(self, network: nn.Module, sheets: Tensor) -> Tensor:
+    def _run(self, sheets: Tensor, direction: Direction, seeds: Sequence[int] | None = None) -> Tensor:
         """B×3×S×S → B×3×S×S, both in [-1, 1]."""
-        return self._worker.submit(self._compute, network, sheets).result()
+        if direction == "photo_to_sketch":
+            return self._worker.submit(self._compute, self._F, sheets).result()
+        told = self.config.generator.colour_field
+        fields = (colour_fields(sheets, seeds),) if told else ()  # here: the worker is for what fills all cores
+        return self._worker.submit(self._compute, self._G, sheets, *fields).result()
 
     @torch.inference_mode()
-    def _compute(self, network: nn.Module, sheets: Tensor) -> Tensor:
-        return network(sheets.to(self._device, self._dtype, memory_format=torch.channels_last))
+    def _compute(self, network: nn.Module, *sheets: Tensor) -> Tensor:
+        return network(*(one.to(self._device, self._dtype, memory_format=torch.channels_last) for one in sheets))
 
     def _ready(self, config: GeneratorConfig, state: StateDict) -> nn.Module:
         network: nn.Module = Generator(config)
@@ -106,9 +122,9 @@ class Translator:
     def _warm_up(self) -> None:
         """The first run at a shape picks kernels and fills caches; do it now rather than under the user's pen."""
         size = self.config.image_size
-        for network, name in ((self._G, "generator_G"), (self._F, "generator_F")):
+        for direction, name in MAKERS.items():
             for _ in range(2):
-                if not self._run(network, torch.ones(1, 3, size, size)).isfinite().all():
+                if not self._run(torch.ones(1, 3, size, size), direction).isfinite().all():
                     raise WeightsError(f"{name} makes values that are not finite from a white sheet; train it again.")
 
 

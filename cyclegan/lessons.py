@@ -9,15 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cyclegan.colour_field import own_colour
+from cyclegan.colour_field import colour_field, in_colourway, parts
 from cyclegan.config import DataConfig
 from cyclegan.hints import colour_hints
-from cyclegan.images import to_tensor
 from cyclegan.inking import CANONICAL, Drawing, Style, ink
 
 RECOLOURED = {True: 0.7, False: 0.15}
 """Share of photos that change their colour, with and without hints: with them colour must be read from the hint, so
 it may not be guessable; without them the model chooses, and should choose as the real photos do."""
+
+IN_COLOURWAYS = 0.5
+"""Share of photos without hints that take a colourway, where the config asks for it; the rest keep their own colours
+in each part of the drawing."""
 
 COLOURED_PENS = 0.2
 """Share of drawings with hints whose very lines are coloured, as far as the object is."""
@@ -25,6 +28,7 @@ COLOURED_PENS = 0.2
 EVEN_PEN = {name: getattr(CANONICAL, name) for name in ("width", "width_variation", "taper", "tone", "grain")}
 
 Picture = NDArray[np.uint8]
+Map = NDArray  # H×W integers, as ``colour_field.parts`` gives them
 Lab = NDArray  # H×W×3 float32, CIELAB
 
 
@@ -42,9 +46,11 @@ class Lesson:
     """The clean, complete drawing of ``photo``; where it is not ``paired``, without meaning."""
     hints: Picture
     """The coloured strokes of ``sketch`` that are no lines, by themselves, on white."""
+    field: Picture
+    """The colours that G is told: those that ``sketch`` asks for, or without coloured strokes the ``photo``'s."""
     paired: bool
     coloured: bool
-    """Whether ``sketch`` tells the colours of ``photo``, by coloured strokes or by its form."""
+    """Whether ``sketch`` has coloured strokes."""
 
 
 def made_lesson(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: np.random.Generator) -> Lesson:
@@ -66,10 +72,17 @@ def made_lesson(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: n
     if coloured and rng.random() < COLOURED_PENS:
         sketch = _in_pens(sketch, seen, drawing.mask())
     sketch = np.minimum(sketch, hints)
-    if config.own_colour and not coloured:
-        seen, coloured = _in_colour(seen, drawing.mask(), _own_colour(sketch)), True
+    if coloured:
+        field = colour_field(sketch)
+    else:
+        outlined = _on_photo(parts(sketch), seen)
+        if config.colourways and rng.random() < IN_COLOURWAYS:
+            field = in_colourway(outlined, int(rng.integers(2**16)))
+            seen = _in_colours(seen, drawing.mask(), _lab(field / 255), outlined)
+        else:
+            field = _colours_of(seen, drawing.mask(), outlined)
     traced = _rgb(ink(drawing, CANONICAL, rng))
-    return Lesson(sketch, lines, seen, traced, hints, paired=True, coloured=coloured)
+    return Lesson(sketch, lines, seen, traced, hints, field, paired=True, coloured=coloured)
 
 
 def unpaired_lesson(sketch: Image.Image, photo: Image.Image, config: DataConfig, rng: np.random.Generator) -> Lesson:
@@ -77,7 +90,9 @@ def unpaired_lesson(sketch: Image.Image, photo: Image.Image, config: DataConfig,
     drawn, seen = (
         _moved(np.asarray(picture), _placement(picture.width, config, rng), config.size) for picture in (sketch, photo)
     )
-    return Lesson(drawn, drawn, seen, drawn, np.full_like(seen, 255), paired=False, coloured=False)
+    blank = np.full_like(seen, 255)
+    field = colour_field(drawn)
+    return Lesson(drawn, drawn, seen, drawn, blank, field, paired=False, coloured=False)
 
 
 def _placement(side: int, config: DataConfig, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -113,7 +128,7 @@ def _recoloured(photo: Picture, mask: Picture, rng: np.random.Generator) -> Pict
     lab = _lab(photo / 255)
     colours = lab[mask > 0][:, 1:]
     if not len(colours) or np.linalg.norm(colours, axis=1).mean() < 15 or rng.random() < 0.6:
-        return _in_colour(photo, mask, _vivid(rng))
+        return _in_colours(photo, mask, _vivid(rng))
     angle = rng.uniform(0, 2 * np.pi)
     turn = rng.uniform(0.8, 2.0) * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     lab[..., 1:] = lab[..., 1:] @ turn.astype(np.float32)
@@ -126,23 +141,39 @@ def _vivid(rng: np.random.Generator) -> NDArray[np.float32]:
     return np.asarray(_lab(cv2.cvtColor(hsv[None, None], cv2.COLOR_HSV2RGB))[0, 0])
 
 
-def _own_colour(sketch: Picture) -> NDArray[np.float32]:
-    """CIELAB of what the colour field holds for a drawing without hints."""
-    colour = own_colour(to_tensor(Image.fromarray(sketch))[None])[0].numpy()
-    return np.asarray(_lab((colour[None, None] + 1) / 2)[0, 0], np.float32)
+def _on_photo(parts: Map, photo: Picture) -> Map:
+    """``parts`` on as many places as ``photo`` has pixels."""
+    return cv2.resize(parts, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def _in_colour(photo: Picture, mask: Picture, colour: NDArray[np.float32]) -> Picture:
-    """The object (``mask`` 255) with ``colour`` (CIELAB) as its mean, about: light, shade and differences stay."""
+def _means(picture: NDArray, mask: Picture, parts: Map) -> NDArray[np.float32]:
+    """H×W×3: at each place the mean of its part's colours within ``mask`` (255); where there is no part, of all."""
+    inside = mask > 0
+    count = np.bincount(parts[inside], minlength=parts.max() + 1)[:, None]
+    sums = np.stack([np.bincount(parts[inside], c[inside], len(count)) for c in np.moveaxis(picture, 2, 0)], axis=1)
+    of_all = sums.sum(axis=0) / count.sum().clip(1)
+    means = np.where(count > 0, sums / count.clip(1), of_all)
+    means[0] = of_all  # outside the parts there is hardly more than the object's rim
+    return means.astype(np.float32)[parts]
+
+
+def _colours_of(photo: Picture, mask: Picture, parts: Map) -> Picture:
+    """The field of the ``photo``'s own colours, the mean of each part."""
+    return (_means(photo, mask, parts) + 0.5).astype(np.uint8)
+
+
+def _in_colours(photo: Picture, mask: Picture, colours: Lab | NDArray, parts: Map | None = None) -> Picture:
+    """The object (``mask`` 255) with ``colours`` (CIELAB, one or of each place) as the mean of each part, about: light,
+    shade and differences stay."""
     if not mask.any():
         return photo
     lab = _lab(photo / 255)
-    mean = lab[mask > 0].mean(axis=0)
-    mean[0] = np.clip(mean[0], 2, 98)
-    lab[..., 1:] -= _share(lab, mean) * mean[1:]
-    gamma = np.clip(np.log(colour[0] / 100) / np.log(mean[0] / 100), 0.3, 3.0)
+    mean = _means(lab, mask, np.zeros(mask.shape, int) if parts is None else parts)
+    mean[..., 0] = np.clip(mean[..., 0], 2, 98)
+    lab[..., 1:] -= _share(lab, mean) * mean[..., 1:]
+    gamma = np.clip(np.log(colours[..., 0] / 100) / np.log(mean[..., 0] / 100), 0.3, 3.0)
     lab[..., 0] = 100 * (lab[..., 0] / 100).clip(0, 1) ** gamma
-    lab[..., 1:] += _share(lab, colour) * colour[1:]
+    lab[..., 1:] += _share(lab, colours) * colours[..., 1:]
     return _blended(photo, lab, mask)
 
 
@@ -156,7 +187,7 @@ def _in_pens(sketch: Picture, photo: Picture, mask: Picture) -> Picture:
 
 def _share(lab: Lab, colour: NDArray[np.float32]) -> NDArray[np.float32]:
     """H×W×1: how much of ``colour``'s chroma each place takes: all at its lightness, none in black and white."""
-    return np.minimum(lab[..., :1] / colour[0], (100 - lab[..., :1]) / (100 - colour[0]))
+    return np.minimum(lab[..., :1] / colour[..., :1], (100 - lab[..., :1]) / (100 - colour[..., :1]))
 
 
 def _lab(rgb: NDArray) -> Lab:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyclegan.colour_field import colour_field
+from cyclegan.colour_field import colour_fields
 from cyclegan.config import DiscriminatorConfig, GeneratorConfig
 
 MIN_SIDE = 32
@@ -66,14 +66,14 @@ class Generator(nn.Module):
     def forward(self, image: Tensor, field: Tensor | None = None) -> Tensor:
         """Translate ``image`` (B×3×H×W in [-1, 1], H and W ≥ 32) into the other domain, same shape and range.
 
-        ``field``: the colour to take at every place, same shape and range; None asks the image's own `colour_field`.
+        ``field``: the colour to take at every place, same shape and range; None asks the image (`colour_fields`).
         """
         height, width = image.shape[-2:]
         if min(height, width) < MIN_SIDE:
             raise ValueError(f"images must be at least {MIN_SIDE}×{MIN_SIDE} pixels, not {height}×{width}")
         right, below = -width % self.stride, -height % self.stride
         if self.told_colour:
-            image = torch.cat((image, colour_field(image) if field is None else field), dim=1)
+            image = torch.cat((image, colour_fields(image) if field is None else field), dim=1)
         if right or below:
             image = functional.pad(image, (0, right, 0, below), mode="replicate")
         if self.refinement:

@@ -14,7 +14,6 @@ from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cyclegan import losses
-from cyclegan.colour_field import colour_field
 from cyclegan.config import TrainConfig
 from cyclegan.data import Batch
 from cyclegan.models import Discriminator, Generator
@@ -91,9 +90,9 @@ class CycleGAN:
 
     def _generate(self, batch: Batch, known: Maps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """What G and, in its turn, F make of the batch, and their losses; ``known`` are the photos' features."""
-        sketch, lines, photo, told = batch["sketch"], batch["lines"], batch["photo"], batch["coloured"]
+        sketch, lines, photo, field = batch["sketch"], batch["lines"], batch["photo"], batch["field"]
         loss, found = self.config.loss, {}
-        field = colour_field(sketch) if self.config.generator.colour_field else None
+        told = batch["paired"] if self.config.generator.colour_field else batch["coloured"]
         fake_photo, fake_sketch = self.G(sketch, field), self.F(photo)
         fakes = {"photo": fake_photo, "sketch": fake_sketch} if self._sketch_turn else {"photo": fake_photo}
         reals = {"photo": photo, "sketch": batch["traced"]}

@@ -100,6 +100,7 @@ def answer_frame(translator: Translator, frame: Any, critics: Critics | None = N
     - final: is the pen up?
     - tidy: does the sketch doctor see the drawing first? If not, the model gets it exactly as it is.
     - judge: are the critics asked?
+    - seed: an integer that the sheet keeps while it is drawn on: its colours, where the drawing tells none
 
     While the pen moves the answer is the photo alone, as JPEG; at its end the photo, the drawing made from it, the
     sheet that the model saw, all lossless, what the doctor remarks and what the critics think. An empty drawing gives
@@ -114,10 +115,11 @@ def answer_frame(translator: Translator, frame: Any, critics: Critics | None = N
         return {"photo": None}
     start = time.perf_counter()
     treated = treatment(drawing, translator.config.image_size, bool(frame.get("tidy")))
+    seed = frame["seed"] if isinstance(frame.get("seed"), int) else None
     if not frame.get("final"):
-        photo = translator.sketch_to_photo(treated.sheet)
+        photo = translator.sketch_to_photo(treated.sheet, seed)
         return {"photo": data_url(put_back(treated, photo), "JPEG"), "took": milliseconds_since(start)}
-    photo, returned = translator.round_trip(treated.sheet, "sketch_to_photo")
+    photo, returned = translator.round_trip(treated.sheet, "sketch_to_photo", seed)
     answer = {
         "photo": data_url(put_back(treated, photo)),
         "returned": data_url(put_back(treated, returned)),

@@ -40,6 +40,15 @@ def test_one_file(command: str, tmp_path: Path, weights_folder: Path, make_photo
     assert Image.open(result).tobytes() == translate(Image.open(photo)).tobytes()
 
 
+def test_the_seed_chooses_the_colours(tmp_path: Path, weights_folder: Path, make_drawing: Make) -> None:
+    make_drawing().save(tmp_path / "in.png")
+    for seed in (1, 2):
+        out = str(tmp_path / f"{seed}.png")
+        arguments = [str(tmp_path / "in.png"), out, "--seed", str(seed), "--weights", str(weights_folder)]
+        assert main(["sketch-to-photo", *arguments]) == 0
+    assert (tmp_path / "1.png").read_bytes() != (tmp_path / "2.png").read_bytes()
+
+
 def test_out_may_be_a_folder_or_another_format(tmp_path: Path, weights_folder: Path, make_photo: Make) -> None:
     make_photo().save(tmp_path / "shoe.jpg")
     for out in ("results", "shoe-drawn.jpg"):

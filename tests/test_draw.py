@@ -90,6 +90,13 @@ def test_untidied_is_exactly_raw(translator: Translator, small: Image.Image, tid
     assert answer["remark"] == ""
 
 
+def test_a_sheet_keeps_the_colours_of_its_seed(translator: Translator, small: Image.Image) -> None:
+    frame = {"image": png_url(small), "final": True, "tidy": False}
+    seven, photo = (answer_frame(translator, frame | {"seed": seed})["photo"] for seed in (7, "7"))
+    assert np.array_equal(decode(seven), np.asarray(translator.sketch_to_photo(fit_square(small, 64), 7)))
+    assert np.array_equal(decode(photo), np.asarray(translator.sketch_to_photo(fit_square(small, 64))))
+
+
 def test_tidied_is_treated_and_put_back(translator: Translator, small: Image.Image) -> None:
     treated = treat(small, 64)
     photo, returned = translator.round_trip(treated.sheet, "sketch_to_photo")

@@ -12,7 +12,7 @@ from torch import nn
 
 from cyclegan import inference
 from cyclegan.images import fit_square, to_image, to_tensor
-from cyclegan.inference import Translator, fold_norms, usable_cpus
+from cyclegan.inference import Direction, Translator, fold_norms, usable_cpus
 from cyclegan.weights import StateDict, Weights, WeightsError
 from tests.conftest import TINY, make_networks
 
@@ -96,6 +96,17 @@ def test_round_trip_goes_there_and_back(translator: Translator, make_drawing: Ma
     assert same(returned, translator.sketch_to_photo(drawing))
 
 
+def test_the_seed_chooses_colours_and_each_drawing_has_its_own(translator: Translator, make_drawing: Make) -> None:
+    drawing = make_drawing()
+    photos = [translator.sketch_to_photo(drawing, seed) for seed in (1, 1, 2)]
+    assert same(photos[0], photos[1])
+    assert not same(photos[0], photos[2])
+    assert same(translator.sketch_to_photo(drawing), translator.sketch_to_photo(drawing))
+    sheets = to_tensor(fit_square(drawing, 64)).expand(2, -1, -1, -1)
+    batch = translator.translate_sheets(sheets, "sketch_to_photo", [1, 2])
+    assert same(to_image(batch[1]), photos[2])
+
+
 def test_eight_threads_give_what_one_gives(translator: Translator, make_photo: Make) -> None:
     photos = [make_photo((64 + seed, 64), seed) for seed in range(16)]
     jobs = [(method, photo) for photo in photos for method in (translator.sketch_to_photo, translator.photo_to_sketch)]
@@ -111,9 +122,9 @@ def test_both_networks_ran_at_the_real_shape_before_the_first_call(
     shapes: list[tuple[int, ...]] = []
     run = Translator._run
 
-    def watched(self: Translator, network: nn.Module, sheet: torch.Tensor) -> torch.Tensor:
+    def watched(self: Translator, sheet: torch.Tensor, direction: Direction) -> torch.Tensor:
         shapes.append(tuple(sheet.shape))
-        return run(self, network, sheet)
+        return run(self, sheet, direction)
 
     monkeypatch.setattr(Translator, "_run", watched)
     Translator(weights, "cpu")

@@ -21,7 +21,7 @@ def random_batch(paired: bool = True, side: int = 32) -> Batch:
     generator = torch.Generator().manual_seed(5)
     pictures = {
         name: torch.rand(3, 3, side, side, generator=generator) * 2 - 1
-        for name in ("sketch", "lines", "photo", "traced", "hints")
+        for name in ("sketch", "lines", "photo", "traced", "hints", "field")
     }
     told = {"paired": torch.tensor([paired, paired, False]), "coloured": torch.tensor([paired, False, False])}
     return pictures | told
@@ -107,7 +107,7 @@ def test_running_statistics_are_those_of_the_inputs_that_a_generator_is_for(conf
     model, batch = CycleGAN(changed(config, alternate_cycles=False, identity_every=1), CPU), random_batch()
     twin = CycleGAN(config, CPU)
     model.step(batch)
-    twin.G(batch["sketch"]), twin.F(batch["photo"])
+    twin.G(batch["sketch"], batch["field"]), twin.F(batch["photo"])
     for name in "GF":
         buffers = dict(model.networks[name].named_buffers())
         for key, expected in twin.networks[name].named_buffers():

@@ -89,6 +89,13 @@ function flatten({ lines, colours }, paper) {
   for (const layer of [colours, lines]) paper.drawImage(layer.canvas, 0, 0, width, height);
 }
 
+/** A number that the drawing keeps while it grows: its first stroke tells it. */
+function seedOf(drawing) {
+  const first = sinceClear(drawing)[0];
+  const [x, y] = first?.points?.[0] ?? [first?.image?.length ?? 0, 0];
+  return Math.round(10 * x) + 31 * Math.round(10 * y);
+}
+
 const sinceClear = (drawing) => drawing.slice(drawing.findLastIndex((one) => one.clear) + 1);
 
 // --- pictures on the sheet ------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ async function film(mine) {
     ink(scratch, upTo(drawing, Math.ceil((points * i) / count)));
     flatten(scratch, paper);
     const image = paper.canvas.toDataURL("image/png");
-    const answer = await patiently(mine, "redraw", { image, final: false, tidy: tidy.checked });
+    const answer = await patiently(mine, "redraw", { image, final: false, tidy: tidy.checked, seed: seedOf(drawing) });
     if (!answer || answer.error) return answer?.error;
     if (answer.photo) moments.push([image, answer.photo]);
   }

@@ -42,7 +42,8 @@ async function next() {
   waiting = true;
   const [mine, final] = [version, !stroke];
   sent = mine;
-  const frame = { image: canvas.toDataURL("image/png"), final, tidy: tidy.checked, judge: isPressed(judge) };
+  const seed = seedOf([...steps.flat(), ...(stroke ? [stroke] : [])]);
+  const frame = { image: canvas.toDataURL("image/png"), final, tidy: tidy.checked, judge: isPressed(judge), seed };
   const answer = await ask("redraw", frame);
   let gap = FRAME_GAP;
   if (!answer || answer.busy) {
