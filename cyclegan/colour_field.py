@@ -63,7 +63,7 @@ def colour_field(drawing: Picture, seed: int | None = None) -> Picture:
         seed = zlib.crc32(drawing.tobytes())
     small = _on_grid(drawing)
     weight = (np.ptp(small, axis=2).astype(np.float32) - PALE).clip(0) ** 2  # the soft edges of strokes are paler
-    field = _flooded(small, weight) if weight.any() else in_colourway(parts(drawing), seed)
+    field = _flooded(small, weight) if weight.any() else in_colourway(parts(small), seed)
     return _on_sheet(field, drawing)
 
 

@@ -162,7 +162,7 @@ def _colours_of(photo: Picture, mask: Picture, parts: Map) -> Picture:
     return (_means(photo, mask, parts) + 0.5).astype(np.uint8)
 
 
-def _in_colours(photo: Picture, mask: Picture, colours: Lab | NDArray, parts: Map | None = None) -> Picture:
+def _in_colours(photo: Picture, mask: Picture, colours: Lab, parts: Map | None = None) -> Picture:
     """The object (``mask`` 255) with ``colours`` (CIELAB, one or of each place) as the mean of each part, about: light,
     shade and differences stay."""
     if not mask.any():

@@ -57,11 +57,11 @@ class Place:
     radius: float
 
 
-def variations(sketch: Image.Image, translator: Translator, count: int = 6) -> list[Variation]:
+def variations(sketch: Image.Image, translator: Translator, count: int = 6, seed: int | None = None) -> list[Variation]:
     """At most `count` (1 to 6) variations of a drawing (RGB, square), made in one batch.
 
-    By colour where the weights understand it and a part of the drawing is not coloured yet, else by small changes.
-    A blank sheet has none.
+    ``seed`` is that of the drawing (`Translator.sketch_to_photo`). By colour where the weights understand it and a part
+    of the drawing is not coloured yet, else by small changes. A blank sheet has none.
     """
     drawing = np.asarray(sketch)
     lines, colours = _ink(drawing)
@@ -69,16 +69,17 @@ def variations(sketch: Image.Image, translator: Translator, count: int = 6) -> l
         return []
     places: list[Place] = []
     if translator.config.colour_hints:
-        (photo,) = _photos([sketch], translator)
+        (photo,) = _photos([sketch], translator, seed)
         places = _on_object(find_places(_small(lines), _small(colours)), photo)
     others = islice(_coloured(drawing, places) if places else _changed(drawing), count)
     names, sheets = zip(*((name, Image.fromarray(sheet)) for name, sheet in others), strict=True)
-    return [Variation(*parts) for parts in zip(names, sheets, _photos(sheets, translator), strict=True)]
+    return [Variation(*parts) for parts in zip(names, sheets, _photos(sheets, translator, seed), strict=True)]
 
 
-def _photos(sketches: Sequence[Image.Image], translator: Translator) -> list[Image.Image]:
+def _photos(sketches: Sequence[Image.Image], translator: Translator, seed: int | None) -> list[Image.Image]:
     batch = torch.stack([to_tensor(fit_square(sketch, translator.config.image_size)) for sketch in sketches])
-    return [to_image(photo) for photo in translator.translate_sheets(batch, "sketch_to_photo")]
+    seeds = None if seed is None else [seed] * len(batch)
+    return [to_image(photo) for photo in translator.translate_sheets(batch, "sketch_to_photo", seeds)]
 
 
 # --- by colour ------------------------------------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def answer_frame(translator: Translator, frame: Any, critics: Critics | None = N
         return {"photo": None}
     start = time.perf_counter()
     treated = treatment(drawing, translator.config.image_size, bool(frame.get("tidy")))
-    seed = frame["seed"] if isinstance(frame.get("seed"), int) else None
+    seed = seed_of(frame)
     if not frame.get("final"):
         photo = translator.sketch_to_photo(treated.sheet, seed)
         return {"photo": data_url(put_back(treated, photo), "JPEG"), "took": milliseconds_since(start)}
@@ -135,6 +135,12 @@ def answer_frame(translator: Translator, frame: Any, critics: Critics | None = N
             "sentence": f"{of_photo.sentence} {LEGEND}",
         }
     return answer
+
+
+def seed_of(frame: Answer) -> int | None:
+    """What the frame says its seed is, or nothing if that is no integer."""
+    seed = frame.get("seed")
+    return seed if isinstance(seed, int) else None
 
 
 def treatment(drawing: Image.Image, size: int, tidy: bool) -> Treatment:
@@ -163,7 +169,7 @@ def answer_vary(translator: Translator, frame: Any) -> Answer:
                 "sketch": data_url(put_back(treated, one.sketch)),
                 "photo": data_url(put_back(treated, one.photo)),
             }
-            for one in variations(treated.sheet, translator)
+            for one in variations(treated.sheet, translator, seed=seed_of(frame))
         ]
     }
 

@@ -182,7 +182,7 @@ def test_one_extra_at_a_time_and_live_frames_beside_it(
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow(*_: Any) -> list[Any]:
+    def slow(*_: Any, seed: int | None = None) -> list[Any]:
         begun.set()
         assert go_on.wait(30)
         return []

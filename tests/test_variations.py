@@ -85,9 +85,9 @@ def test_all_are_made_in_one_batch(colourful: Translator, monkeypatch: pytest.Mo
     shapes: list[int] = []
     translate = colourful.translate_sheets
 
-    def counted(batch: torch.Tensor, direction: Direction) -> torch.Tensor:
+    def counted(batch: torch.Tensor, direction: Direction, seeds: list[int] | None) -> torch.Tensor:
         shapes.append(len(batch))
-        return translate(batch, direction)
+        return translate(batch, direction, seeds)
 
     monkeypatch.setattr(colourful, "translate_sheets", counted)
     assert len(variations(drawn(BALL), colourful, 4)) == 4

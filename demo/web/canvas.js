@@ -91,9 +91,8 @@ function flatten({ lines, colours }, paper) {
 
 /** A number that the drawing keeps while it grows: its first stroke tells it. */
 function seedOf(drawing) {
-  const first = sinceClear(drawing)[0];
-  const [x, y] = first?.points?.[0] ?? [first?.image?.length ?? 0, 0];
-  return Math.round(10 * x) + 31 * Math.round(10 * y);
+  const { points: [[x, y]] = [[0, 0]], seed } = sinceClear(drawing)[0] ?? {};
+  return seed ?? Math.round(10 * x) + 31 * Math.round(10 * y);
 }
 
 const sinceClear = (drawing) => drawing.slice(drawing.findLastIndex((one) => one.clear) + 1);
@@ -101,7 +100,7 @@ const sinceClear = (drawing) => drawing.slice(drawing.findLastIndex((one) => one
 // --- pictures on the sheet ------------------------------------------------------------------------------------------
 
 /** The picture at an address, fitted on a white sheet, as a stroke; throws if there is none. */
-async function pictureStroke(url) {
+async function pictureStroke(url, seed) {
   const image = new Image();
   image.src = url;
   await image.decode();
@@ -111,7 +110,7 @@ async function pictureStroke(url) {
   paper.fillStyle = WHITE;
   paper.fillRect(0, 0, SIDE, SIDE);
   paper.drawImage(image, (SIDE - width) / 2, (SIDE - height) / 2, width, height);
-  const stroke = { image: paper.canvas.toDataURL("image/png") };
+  const stroke = { image: paper.canvas.toDataURL("image/png"), seed };
   pictures.set(stroke.image, layersOfPicture(paper));
   return stroke;
 }
@@ -132,9 +131,9 @@ function layersOfPicture(paper) {
   return layers;
 }
 
-async function startFrom(url) {
+async function startFrom(url, seed = 0) {
   try {
-    addStep([{ clear: true }, await pictureStroke(url)]);
+    addStep([{ clear: true }, await pictureStroke(url, seed)]);
   } catch {
     showMessage("That picture could not be put on the sheet.");
   }

@@ -39,17 +39,18 @@ async function run(work) {
 
 async function vary(mine) {
   progress(undefined, "Making six more…");
-  const answer = await patiently(mine, "vary", { image: canvas.toDataURL("image/png"), tidy: tidy.checked });
+  const seed = seedOf(steps.flat());
+  const answer = await patiently(mine, "vary", { image: canvas.toDataURL("image/png"), tidy: tidy.checked, seed });
   if (!answer || answer.error) return answer?.error;
-  find(".six").replaceChildren(...answer.variations.map(variationButton));
+  find(".six").replaceChildren(...answer.variations.map((one) => variationButton(one, seed)));
 }
 
-function variationButton({ name, sketch, photo }) {
+function variationButton({ name, sketch, photo }, seed) {
   const button = Object.assign(document.createElement("button"), { type: "button", title: name });
   button.setAttribute("aria-label", `Take this one: ${name}`);
   button.append(Object.assign(document.createElement("img"), { src: photo, alt: "" }));
   button.addEventListener("click", async () => {
-    await startFrom(sketch);
+    await startFrom(sketch, seed);
     show({ photo });
   });
   return button;
