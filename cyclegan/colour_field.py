@@ -18,13 +18,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cyclegan.skeleton import thinned
+
 Picture = NDArray  # H×W×3 uint8, RGB
 Map = NDArray  # h×w
 
 GRID = 128  # places along the longer side
 LINE = 50  # of 255: how dark a place must be to bound a part
 PALE = 30  # of 255: strokes with less chroma (largest minus smallest channel) are lines, paper or noise
-SMALLEST = 12  # places of the grid: what is smaller is a slip between two lines and no part
+SMALLEST = 20  # places of the grid: what is smaller is a slip between two lines and no part
 SECOND, ACCENT = 0.4, 0.08  # of the largest part's area: smaller ones take the second colour, the smallest the third
 SOFT = 8  # steps of smoothing
 NEIGHBOURS = (3, 3)
@@ -33,25 +35,32 @@ Colourway = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, in
 """Of an object: RGB of its largest parts, of smaller ones and of the smallest."""
 
 COLOURWAYS: tuple[Colourway, ...] = (
-    ((176, 134, 98), (92, 58, 38), (214, 180, 120)),
-    ((32, 44, 84), (222, 216, 204), (190, 60, 50)),
-    ((184, 44, 44), (240, 236, 230), (40, 40, 44)),
-    ((58, 60, 64), (150, 150, 152), (200, 170, 90)),
-    ((72, 98, 74), (196, 170, 130), (60, 44, 36)),
-    ((110, 140, 176), (236, 232, 224), (60, 70, 96)),
-    ((122, 34, 44), (44, 36, 38), (222, 208, 186)),
-    ((206, 158, 60), (70, 56, 48), (240, 230, 208)),
-    ((44, 44, 48), (196, 60, 52), (230, 228, 224)),
-    ((206, 198, 186), (150, 110, 76), (60, 60, 64)),
-    ((46, 120, 124), (232, 224, 208), (222, 130, 84)),
-    ((96, 62, 44), (186, 146, 104), (232, 220, 196)),
-    ((206, 128, 138), (244, 232, 228), (120, 70, 80)),
-    ((140, 144, 150), (52, 58, 70), (214, 120, 60)),
-    ((190, 96, 52), (64, 52, 48), (238, 222, 196)),
-    ((48, 84, 160), (238, 238, 238), (240, 190, 80)),
-    ((112, 108, 62), (60, 52, 40), (206, 182, 120)),
-    ((104, 70, 116), (216, 200, 220), (196, 168, 90)),
+    ((168, 128, 96), (86, 58, 42), (212, 184, 134)),
+    ((40, 46, 70), (222, 218, 208), (176, 70, 60)),
+    ((38, 38, 40), (92, 92, 94), (198, 198, 200)),
+    ((176, 48, 46), (238, 234, 228), (44, 42, 44)),
+    ((206, 198, 186), (150, 114, 82), (66, 62, 62)),
+    ((76, 54, 42), (152, 122, 94), (224, 210, 186)),
+    ((118, 138, 160), (232, 228, 222), (64, 72, 92)),
+    ((58, 60, 64), (150, 150, 152), (196, 170, 100)),
+    ((128, 118, 106), (62, 56, 52), (216, 206, 190)),
+    ((104, 40, 46), (46, 38, 40), (218, 206, 188)),
+    ((226, 223, 218), (156, 156, 158), (54, 54, 58)),
+    ((72, 90, 74), (188, 168, 134), (60, 48, 40)),
+    ((198, 156, 74), (72, 58, 50), (236, 228, 208)),
+    ((46, 46, 50), (188, 70, 60), (228, 226, 222)),
+    ((92, 104, 120), (206, 204, 200), (46, 50, 58)),
+    ((96, 64, 46), (182, 146, 108), (230, 220, 198)),
+    ((60, 118, 122), (228, 222, 208), (212, 134, 94)),
+    ((140, 144, 150), (54, 60, 70), (206, 126, 72)),
+    ((52, 44, 42), (118, 94, 76), (206, 190, 164)),
+    ((198, 134, 140), (240, 232, 228), (118, 76, 82)),
+    ((60, 84, 142), (234, 234, 234), (226, 184, 92)),
+    ((100, 98, 74), (62, 56, 46), (198, 178, 128)),
+    ((178, 100, 62), (66, 54, 50), (234, 220, 198)),
+    ((84, 82, 88), (34, 34, 38), (186, 160, 110)),
 )
+"""Mostly leather, cloth and metal, as things are; a third in plain colours, for the joy of it."""
 
 
 def colour_field(drawing: Picture, seed: int | None = None) -> Picture:
@@ -78,19 +87,21 @@ def colour_fields(drawings: Tensor, seeds: Sequence[int] | None = None) -> Tenso
 def parts(drawing: Picture) -> Map:
     """int32 map of ``drawing``: 1, 2, … for the parts that its lines enclose, the largest first, 0 for all else.
 
-    Lines are divided among the parts beside them: watersheds of how dark they are (Vincent and Soille, "Watersheds in
-    Digital Spaces", IEEE PAMI 1991).
+    Lines part along their middle, whatever the pen.
     """
     ink = 255 - np.pad(_on_grid(drawing).max(axis=2), 1, constant_values=255)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((ink < LINE).astype(np.uint8), connectivity=4)
-    areas = stats[:, cv2.CC_STAT_AREA]
-    areas[[0, labels[0, 0]]] = 0  # the lines, and what is around the object
-    order = np.argsort(-areas, kind="stable")[: (areas >= SMALLEST).sum()]
+    lines = thinned(ink >= LINE).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - lines, connectivity=4)
+    kept = stats[:, cv2.CC_STAT_AREA] >= SMALLEST
+    kept[0] = False  # the lines
+    kept[labels[0, 0]] = True  # what is around the object
+    flooded = _watershed(lines, np.where(kept, np.arange(count), 0)[labels].astype(np.int32))[1:-1, 1:-1]
+    areas = np.bincount(flooded.ravel(), minlength=count)
+    areas[labels[0, 0]] = 0
     number = np.zeros(count, np.int32)
-    number[order] = np.arange(len(order)) + 2
-    number[labels[0, 0]] = 1
-    flooded = _watershed(ink, number[labels])
-    return np.maximum(flooded[1:-1, 1:-1] - 1, 0)
+    order = np.argsort(-areas, kind="stable")[: (areas > 0).sum()]
+    number[order] = np.arange(len(order)) + 1
+    return number[flooded]
 
 
 def in_colourway(parts: Map, seed: int) -> Picture:
@@ -119,7 +130,8 @@ def _flooded(small: Picture, weight: Map) -> Picture:
 
 
 def _watershed(ink: Map, marks: Map) -> Map:
-    """``marks`` (0: none), spread to every place; those between two floods, and the border, take a neighbour's."""
+    """``marks`` (0: none), spread to every place, over ``ink`` last; those between two floods, and the border, take a
+    neighbour's (Vincent and Soille, "Watersheds in Digital Spaces", IEEE PAMI 1991)."""
     flooded = cv2.watershed(cv2.merge((ink, ink, ink)), marks)
     return np.where(flooded > 0, flooded, cv2.dilate(flooded.astype(np.float32), np.ones((3, 3)))).astype(np.int32)
 

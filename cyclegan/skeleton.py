@@ -4,22 +4,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+THICKEST = 20  # pixels from the sides of a line to its middle
 REACH = 5  # pixels: a path goes on where its line is interrupted for less
 NEIGHBOURS = np.array([[1, 2, 4], [128, 0, 8], [64, 32, 16]], np.float32)  # bit of each neighbour in a thinning code
 
 
-def thinned(edges: NDArray) -> NDArray:
-    """One-pixel lines: near parallel edges (the two sides of one line) are closed, then thinned to their middle."""
-    closed = cv2.morphologyEx(edges, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
-    closed = (closed > 0).astype(np.uint8)
-    for _ in range(20):
-        before = closed.sum()
+def thinned(lines: NDArray) -> NDArray:
+    """The middle of `lines` (H×W, not 0 where they are), one pixel wide: what they part stays parted. H×W booleans."""
+    left = (lines > 0).astype(np.uint8)
+    for _ in range(THICKEST):
+        before = left.sum()
         for table in THINNING:
-            code = cv2.filter2D(closed, cv2.CV_8U, NEIGHBOURS, borderType=cv2.BORDER_CONSTANT)
-            closed = cv2.bitwise_and(closed, cv2.LUT(code, table))
-        if closed.sum() == before:
+            code = cv2.filter2D(left, cv2.CV_8U, NEIGHBOURS, borderType=cv2.BORDER_CONSTANT)
+            left = cv2.bitwise_and(left, cv2.LUT(code, table))
+        if left.sum() == before:
             break
-    return closed > 0
+    return left > 0
 
 
 def _thinning_tables() -> tuple[NDArray, NDArray]:

@@ -146,7 +146,8 @@ def _inner_edges(photo: NDArray, mask: NDArray, outlines: list[Stroke]) -> list[
     edges, strength = _edges(photo, mask)
     taken = np.zeros_like(mask)
     _mark(taken, outlines)
-    paths = [(float(strength[path[:, 1], path[:, 0]].sum()), path) for path in pixel_paths(thinned(edges), SHORTEST)]
+    lines = thinned(cv2.morphologyEx(edges, cv2.MORPH_CLOSE, _disc(5)))  # the two sides of a line are one
+    paths = [(float(strength[path[:, 1], path[:, 0]].sum()), path) for path in pixel_paths(lines, SHORTEST)]
     paths.sort(key=lambda pair: -pair[0])
     density = np.zeros(mask.shape, int)  # pixels drawn in each square of CELL pixels
     main: list[Stroke] = []
