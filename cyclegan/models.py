@@ -176,7 +176,8 @@ class Grain(nn.Module):
     smooth surfaces or repeating patterns only.
 
     Noise inputs after Karras et al., "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR
-    2019, section 3.2; always the same noise, so that a picture does not flicker while it is drawn.
+    2019, section 3.2. A picture shall not flicker while it is drawn, so eval mode always gives the same noise; a network
+    in training finds it `shift`ed, or it would learn what to paint at which place.
     """
 
     SIDE = 256
@@ -186,11 +187,18 @@ class Grain(nn.Module):
         super().__init__()
         tile = torch.randn(1, 1, self.SIDE, self.SIDE, generator=torch.Generator("cpu").manual_seed(0), device="cpu")
         self.register_buffer("tile", tile, persistent=False)
+        self.offset = (0, 0)
+
+    def shift(self, random: torch.Generator) -> None:
+        """Until the next call, training mode gives the noise rolled around by ``random`` pixels down and right."""
+        down, right = torch.randint(self.SIDE, (2,), generator=random, device=random.device).tolist()
+        self.offset = (down, right)
 
     def forward(self, image: Tensor) -> Tensor:
         """B×1×H×W noise for B×C×H×W images."""
         count, _, height, width = image.shape
-        tiles = self.tile.repeat(1, 1, -(-height // self.SIDE), -(-width // self.SIDE))
+        tile = self.tile.roll(self.offset, (2, 3)) if self.training else self.tile
+        tiles = tile.repeat(1, 1, -(-height // self.SIDE), -(-width // self.SIDE))
         return tiles[..., :height, :width].expand(count, -1, -1, -1).to(image.dtype)
 
 

@@ -66,6 +66,8 @@ class CycleGAN:
         ``batch`` is described at ``data.Batch``. Losses are named by kind and the image scored: ``cycle/sketch``.
         """
         self._set_learning_rate()
+        if self.G.grain:
+            self.G.grain.shift(self.noise)
         if self.number >= self.config.fixed_norms_from * self.config.steps:
             for norm in _norms(self.G, self.F):
                 norm.eval()

@@ -107,11 +107,25 @@ def test_running_statistics_are_those_of_the_inputs_that_a_generator_is_for(conf
     model, batch = CycleGAN(changed(config, alternate_cycles=False, identity_every=1), CPU), random_batch()
     twin = CycleGAN(config, CPU)
     model.step(batch)
+    assert twin.G.grain
+    twin.G.grain.shift(twin.noise)
     twin.G(batch["sketch"], batch["field"]), twin.F(batch["photo"])
     for name in "GF":
         buffers = dict(model.networks[name].named_buffers())
         for key, expected in twin.networks[name].named_buffers():
             assert "num_batches" in key or torch.equal(buffers[key], expected), key
+
+
+def test_every_step_has_its_grain_elsewhere(config: TrainConfig) -> None:
+    """So that no place has marks of its own; shown generators have it where it always is."""
+    model, batch = CycleGAN(config, CPU), random_batch()
+    found = set()
+    for _ in range(4):
+        model.step(batch)
+        assert model.G.grain
+        found.add(model.G.grain.offset)
+        assert model.shown_G.module.grain.offset == (0, 0)
+    assert len(found) == 4
 
 
 def test_the_shown_generators_are_moving_averages(config: TrainConfig) -> None:
