@@ -10,7 +10,7 @@ CANDIDATES = 6  # strokes tried for each hint; the longest, most colourful and m
 WIDTHS = np.log((1.5, 28.0))  # at 256 px, even in the logarithm: bold daubs teach what fine strokes then tell
 STEPS = 16  # points of a stroke
 MINIMUM_CHROMA = 24  # of 8-bit CIELAB: what has less looks like the lines or the paper
-STRONGER = (1.0, 1.4)  # chroma of a palette's colour, for that of the thing it is picked for
+STRONGER = (1.0, 2.0)  # chroma of a palette's colour, for that of the thing it is picked for
 OFF = (8.0, 4.0, 4.0)  # standard deviation of a picked colour from the thing's, CIELAB
 
 
@@ -77,8 +77,15 @@ def _picked(colours: NDArray, rng: np.random.Generator) -> NDArray:
     lab = cv2.cvtColor((colours[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0]
     lab[:, 1:] *= rng.uniform(*STRONGER)
     lab += rng.normal(0, OFF, lab.shape)  # in place: stays float32
-    rgb = cv2.cvtColor(lab[None], cv2.COLOR_LAB2RGB)[0]
-    return (rgb.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    return (_shown(cv2.cvtColor(lab[None], cv2.COLOR_LAB2RGB)[0]) * 255 + 0.5).astype(np.uint8)
+
+
+def _shown(rgb: NDArray) -> NDArray:
+    """N×3 colours, made as much greyer as it takes to have all channels in [0, 1]; clipped, they would turn."""
+    grey = rgb.mean(axis=1, keepdims=True).clip(0, 1)
+    away = rgb - grey
+    room = np.where(away > 0, 1 - grey, grey)
+    return grey + away * (room / np.abs(away).clip(1e-6)).min(axis=1, keepdims=True).clip(max=1)
 
 
 def _chroma(colours: NDArray) -> NDArray:

@@ -22,6 +22,16 @@ IN_COLOURWAYS = 0.5
 """Share of photos without hints that take a colourway, where the config asks for it; the rest keep their own colours
 in each part of the drawing."""
 
+ALIKE_ONLY = 0.6
+"""Share of the photos that change their colour which do so only where they have one colour: leather, and not its
+buckle."""
+
+MOST = 0.4
+"""Share of the object that must be so: a hint on a small print tells no shirt's colour."""
+
+ALIKE = (40.0, 12.0, 12.0)
+"""How much CIELAB's L, a and b differ within one colour, in light and shade."""
+
 COLOURED_PENS = 0.2
 """Share of drawings with hints whose very lines are coloured, as far as the object is."""
 
@@ -125,14 +135,28 @@ def _moved(picture: Picture, matrix: NDArray[np.float32], size: int) -> Picture:
 
 def _recoloured(photo: Picture, mask: Picture, rng: np.random.Generator) -> Picture:
     """The object (``mask`` 255) in another colour: turned hues, or as a pen would ask for; always so what was grey."""
+    if rng.random() < ALIKE_ONLY:
+        mask = _alike(photo, mask, rng)
     lab = _lab(photo / 255)
-    colours = lab[mask > 0][:, 1:]
+    colours = lab[mask > 127][:, 1:]
     if not len(colours) or np.linalg.norm(colours, axis=1).mean() < 15 or rng.random() < 0.6:
         return _in_colours(photo, mask, _vivid(rng))
     angle = rng.uniform(0, 2 * np.pi)
     turn = rng.uniform(0.8, 2.0) * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     lab[..., 1:] = lab[..., 1:] @ turn.astype(np.float32)
     return _blended(photo, lab, mask)
+
+
+def _alike(photo: Picture, mask: Picture, rng: np.random.Generator) -> Picture:
+    """Of the object (``mask`` 255), what has about the colour of some place of it, 255 there, with soft edges; where
+    that is not the most of it, all."""
+    places = np.flatnonzero(mask)
+    if not len(places):
+        return mask
+    lab = _lab(cv2.GaussianBlur(photo, (0, 0), len(photo) / 128) / 255)
+    away = (lab - lab.reshape(-1, 3)[rng.choice(places)]) / np.float32(ALIKE)
+    alike = (mask * (1.5 - np.linalg.norm(away, axis=2)).clip(0, 1)).astype(np.uint8)
+    return alike if (alike > 127).sum() > MOST * len(places) else mask
 
 
 def _vivid(rng: np.random.Generator) -> NDArray[np.float32]:
@@ -148,7 +172,7 @@ def _on_photo(parts: Map, photo: Picture) -> Map:
 
 def _means(picture: NDArray, mask: Picture, parts: Map) -> NDArray[np.float32]:
     """H×W×3: at each place the mean of its part's colours within ``mask`` (255); where there is no part, of all."""
-    inside = mask > 0
+    inside = mask > 127
     count = np.bincount(parts[inside], minlength=parts.max() + 1)[:, None]
     sums = np.stack([np.bincount(parts[inside], c[inside], len(count)) for c in np.moveaxis(picture, 2, 0)], axis=1)
     of_all = sums.sum(axis=0) / count.sum().clip(1)
@@ -165,7 +189,7 @@ def _colours_of(photo: Picture, mask: Picture, parts: Map) -> Picture:
 def _in_colours(photo: Picture, mask: Picture, colours: Lab, parts: Map | None = None) -> Picture:
     """The object (``mask`` 255) with ``colours`` (CIELAB, one or of each place) as the mean of each part, about: light,
     shade and differences stay."""
-    if not mask.any():
+    if mask.max() < 128:
         return photo
     lab = _lab(photo / 255)
     mean = _means(lab, mask, np.zeros(mask.shape, int) if parts is None else parts)

@@ -172,7 +172,7 @@ def test_a_bare_drawing_comes_with_the_colours_of_its_photo(tmp_path: Path) -> N
         photo = sample["photo"]
         body = (photo.mean(0) < 0.9) & (photo.amax(0) > -0.8)
         asked = sample["field"][:, body].median(dim=1).values
-        assert (photo[:, body].median(dim=1).values - asked).abs().max() < 0.35  # the mean with the bar is, about
+        assert (photo[:, body].median(dim=1).values - asked).abs().max() < 0.45  # the mean with the bar is, about
         assert not sample["coloured"]
         told.append(tuple((127.5 * asked + 127.5).round().int().tolist()))
     assert any(colour in told for (colour, *_) in COLOURWAYS)

@@ -75,10 +75,30 @@ def test_hints_are_somewhat_stronger_than_what_the_object_took(lessons: list[Les
     for lesson in told:
         core = lesson.hints.reshape(-1, 3)[lesson.hints.sum(-1).argmin()]  # the edges of strokes are paler
         picked, took = lab(core[None, None])[0, 0], body(lesson.photo)
-        assert np.linalg.norm(picked - took) < 30
-        assert picked[1:] @ took[1:] > 0.95 * np.linalg.norm(picked[1:]) * np.linalg.norm(took[1:])
+        assert np.linalg.norm(picked - took) < 20 + np.linalg.norm(took[1:])
+        assert picked[1:] @ took[1:] > 0.8 * np.linalg.norm(picked[1:]) * np.linalg.norm(took[1:])
         stronger.append(np.linalg.norm(picked[1:]) / np.linalg.norm(took[1:]))
         brighter.append(picked[0] - took[0])
-    assert 1 < np.median(stronger) < 1.3
+    assert 1.05 < np.median(stronger) < 1.5 < max(stronger)  # screens end the strongest
     assert min(brighter) < -4
     assert max(brighter) > 4
+
+
+def test_a_colour_may_change_alone(monkeypatch) -> None:
+    """Of a shoe with a white sole the leather: what else there is stays; a small print never changes by itself."""
+    monkeypatch.setattr("cyclegan.lessons.ALIKE_ONLY", 1)
+    sheet = np.full((256, 256, 3), 255, np.uint8)
+    sheet[60:160, 40:216] = (120, 70, 40)
+    sheet[160:200, 40:216] = 190
+    sheet[80:100, 108:148] = (30, 160, 60)
+    drawing = trace(sheet)
+    photos = [
+        made_lesson(Image.fromarray(sheet), drawing, CONFIG, np.random.default_rng(seed)).photo for seed in range(40)
+    ]
+    leather, sole, patch = (np.stack([photo[y, x] for photo in photos]) for y, x in ((65, 70), (90, 64), (45, 64)))
+    leather, sole, patch = (
+        np.abs(colour.astype(int) - one).max(axis=1) > 12
+        for colour, one in ((leather, (120, 70, 40)), (sole, (190, 190, 190)), (patch, (30, 160, 60)))
+    )
+    assert (leather & ~sole).any()
+    assert leather[patch].all()
