@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from itertools import repeat
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,34 +32,43 @@ SECOND, ACCENT = 0.4, 0.08  # of the largest part's area: smaller ones take the 
 SOFT = 8  # steps of smoothing
 NEIGHBOURS = (3, 3)
 
-Colourway = tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
-"""Of an object: RGB of its largest parts, of smaller ones and of the smallest."""
+RGB = tuple[int, int, int]
 
-COLOURWAYS: tuple[Colourway, ...] = (
-    ((168, 128, 96), (86, 58, 42), (212, 184, 134)),
-    ((40, 46, 70), (222, 218, 208), (176, 70, 60)),
-    ((38, 38, 40), (92, 92, 94), (198, 198, 200)),
-    ((176, 48, 46), (238, 234, 228), (44, 42, 44)),
-    ((206, 198, 186), (150, 114, 82), (66, 62, 62)),
-    ((76, 54, 42), (152, 122, 94), (224, 210, 186)),
-    ((118, 138, 160), (232, 228, 222), (64, 72, 92)),
-    ((58, 60, 64), (150, 150, 152), (196, 170, 100)),
-    ((128, 118, 106), (62, 56, 52), (216, 206, 190)),
-    ((104, 40, 46), (46, 38, 40), (218, 206, 188)),
-    ((226, 223, 218), (156, 156, 158), (54, 54, 58)),
-    ((72, 90, 74), (188, 168, 134), (60, 48, 40)),
-    ((198, 156, 74), (72, 58, 50), (236, 228, 208)),
-    ((46, 46, 50), (188, 70, 60), (228, 226, 222)),
-    ((92, 104, 120), (206, 204, 200), (46, 50, 58)),
-    ((96, 64, 46), (182, 146, 108), (230, 220, 198)),
-    ((60, 118, 122), (228, 222, 208), (212, 134, 94)),
-    ((140, 144, 150), (54, 60, 70), (206, 126, 72)),
-    ((52, 44, 42), (118, 94, 76), (206, 190, 164)),
-    ((198, 134, 140), (240, 232, 228), (118, 76, 82)),
-    ((60, 84, 142), (234, 234, 234), (226, 184, 92)),
-    ((100, 98, 74), (62, 56, 46), (198, 178, 128)),
-    ((178, 100, 62), (66, 54, 50), (234, 220, 198)),
-    ((84, 82, 88), (34, 34, 38), (186, 160, 110)),
+
+class Colourway(NamedTuple):
+    """Colours of an object: of its largest parts, of smaller ones and of the smallest."""
+
+    name: str
+    main: RGB
+    second: RGB
+    accent: RGB
+
+
+COLOURWAYS = (
+    Colourway("tan", (168, 128, 96), (86, 58, 42), (212, 184, 134)),
+    Colourway("navy", (40, 46, 70), (222, 218, 208), (176, 70, 60)),
+    Colourway("black", (38, 38, 40), (92, 92, 94), (198, 198, 200)),
+    Colourway("red", (176, 48, 46), (238, 234, 228), (44, 42, 44)),
+    Colourway("beige", (206, 198, 186), (150, 114, 82), (66, 62, 62)),
+    Colourway("coffee", (76, 54, 42), (152, 122, 94), (224, 210, 186)),
+    Colourway("sky", (118, 138, 160), (232, 228, 222), (64, 72, 92)),
+    Colourway("charcoal", (58, 60, 64), (150, 150, 152), (196, 170, 100)),
+    Colourway("taupe", (128, 118, 106), (62, 56, 52), (216, 206, 190)),
+    Colourway("burgundy", (104, 40, 46), (46, 38, 40), (218, 206, 188)),
+    Colourway("white", (226, 223, 218), (156, 156, 158), (54, 54, 58)),
+    Colourway("moss", (72, 90, 74), (188, 168, 134), (60, 48, 40)),
+    Colourway("mustard", (198, 156, 74), (72, 58, 50), (236, 228, 208)),
+    Colourway("soot", (46, 46, 50), (188, 70, 60), (228, 226, 222)),
+    Colourway("slate", (92, 104, 120), (206, 204, 200), (46, 50, 58)),
+    Colourway("brown", (96, 64, 46), (182, 146, 108), (230, 220, 198)),
+    Colourway("teal", (60, 118, 122), (228, 222, 208), (212, 134, 94)),
+    Colourway("grey", (140, 144, 150), (54, 60, 70), (206, 126, 72)),
+    Colourway("espresso", (52, 44, 42), (118, 94, 76), (206, 190, 164)),
+    Colourway("rose", (198, 134, 140), (240, 232, 228), (118, 76, 82)),
+    Colourway("blue", (60, 84, 142), (234, 234, 234), (226, 184, 92)),
+    Colourway("olive", (100, 98, 74), (62, 56, 46), (198, 178, 128)),
+    Colourway("rust", (178, 100, 62), (66, 54, 50), (234, 220, 198)),
+    Colourway("graphite", (84, 82, 88), (34, 34, 38), (186, 160, 110)),
 )
 """Mostly leather, cloth and metal, as things are; a third in plain colours, for the joy of it."""
 
@@ -71,9 +81,13 @@ def colour_field(drawing: Picture, seed: int | None = None) -> Picture:
     if seed is None:
         seed = zlib.crc32(drawing.tobytes())
     small = _on_grid(drawing)
-    weight = (np.ptp(small, axis=2).astype(np.float32) - PALE).clip(0) ** 2  # the soft edges of strokes are paler
-    field = _flooded(small, weight) if weight.any() else in_colourway(parts(small), seed)
+    field = _flooded(small) if tells_colours(small) else in_colourway(parts(small), seed)
     return _on_sheet(field, drawing)
+
+
+def tells_colours(drawing: Picture) -> bool:
+    """Whether there are coloured strokes in ``drawing``."""
+    return bool(_colourfulness(_on_grid(drawing)).any())
 
 
 def colour_fields(drawings: Tensor, seeds: Sequence[int] | None = None) -> Tensor:
@@ -104,17 +118,28 @@ def parts(drawing: Picture) -> Map:
     return number[flooded]
 
 
+def colourway(seed: int) -> Colourway:
+    """The one of ``seed``; the next integers give the others in turn."""
+    return COLOURWAYS[seed % len(COLOURWAYS)]
+
+
 def in_colourway(parts: Map, seed: int) -> Picture:
     """The ``parts`` in the colours of the ``seed``'s colourway, each by its size, on the first of them."""
-    main, second, accent = COLOURWAYS[seed % len(COLOURWAYS)]
+    _, main, second, accent = colourway(seed)
     areas = np.bincount(parts.ravel(), minlength=2)[1:]
     share = areas / max(areas[0], 1)
     of_parts = [main if one >= SECOND else second if one >= ACCENT else accent for one in share]
     return np.array([main, *of_parts], np.uint8)[parts]
 
 
-def _flooded(small: Picture, weight: Map) -> Picture:
+def _colourfulness(small: Picture) -> Map:
+    """float32, more than 0 in coloured strokes; little at their soft edges, which are paler."""
+    return (np.ptp(small, axis=2).astype(np.float32) - PALE).clip(0) ** 2
+
+
+def _flooded(small: Picture) -> Picture:
     """Each place takes the colour of the stroke that reaches it first, over lines last; then softened between lines."""
+    weight = _colourfulness(small)
     weighted = cv2.GaussianBlur(np.dstack((small * weight[..., None], weight)).astype(np.float32), (0, 0), 1.5)
     colours = weighted[..., :3] / weighted[..., 3:].clip(1e-6)
     ink = 255 - small.max(axis=2)

@@ -14,10 +14,10 @@ from cyclegan import images, measures
 from cyclegan.config import ConfigError
 from cyclegan.evaluation import PENS, Number, Report, translated
 from cyclegan.heldout import drawn_by
+from cyclegan.hints import PALETTE, daubed
 from cyclegan.inference import Translator
 from cyclegan.inking import CANONICAL, Drawing, Stroke
 from cyclegan.measures import Pictures
-from cyclegan.variations import variations
 
 CANVAS = 512  # pixels: the side of the sheet that the strokes were drawn on
 STAGES = np.arange(1, 17) / 16  # how much of a drawing is there
@@ -107,15 +107,15 @@ def _photos(translator: Translator, sheets: list[Pictures], seed: int) -> Pictur
 
 
 def _coloured(translator: Translator, drawings: dict[str, Drawing]) -> Image.Image:
-    """Each drawing, photos of it, and its variations in colour (or in shape, for weights without colour hints)."""
-    rows, names = [], []
+    """Each drawing, photos of it in some colourways and, for weights with colour hints, with a stroke of each colour."""
+    palette = PALETTE if translator.config.colour_hints else {}
+    rows = []
     for number, drawing in enumerate(drawings.values()):
-        sheet = Image.fromarray(drawn_by(CANONICAL, drawing))
-        photos = [translator.sketch_to_photo(sheet, number + seed) for seed in range(SEEDS)]
-        others = variations(sheet, translator)
-        rows.append([sheet, *photos, *(other.photo for other in others)])
-        names = [other.name for other in others]
-    return images.grid(rows, ["drawing", "photo", *[""] * (SEEDS - 1), *names])
+        sheet = drawn_by(CANONICAL, drawing)
+        sheets = np.stack([sheet] * SEEDS + [daubed(sheet, colour) for colour in palette.values()])
+        photos = translated(translator, sheets, "sketch_to_photo", range(number, number + len(sheets)))
+        rows.append(np.concatenate([sheet[None], photos]))
+    return _rows(rows, ["drawing", "photo", *[""] * (SEEDS - 1), *palette])
 
 
 def _rows(rows: list[Pictures], labels: list[str]) -> Image.Image:

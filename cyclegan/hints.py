@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cyclegan.colour_field import parts
 from cyclegan.inking import REFERENCE, SHIFT, Drawing, Sheet, fixed_point
 
 CANDIDATES = 6  # strokes tried for each hint; the longest, most colourful and most even one is drawn
@@ -12,6 +13,30 @@ STEPS = 16  # points of a stroke
 MINIMUM_CHROMA = 24  # of 8-bit CIELAB: what has less looks like the lines or the paper
 STRONGER = (1.0, 2.0)  # chroma of a palette's colour, for that of the thing it is picked for
 OFF = (8.0, 4.0, 4.0)  # standard deviation of a picked colour from the thing's, CIELAB
+
+PALETTE = {
+    "red": (214, 40, 40), "yellow": (252, 191, 73), "blue": (29, 111, 209),
+    "green": (42, 157, 63), "violet": (123, 44, 191), "orange": (247, 127, 0),
+}  # fmt: skip
+"""What pens have, RGB."""
+DAUB = 12  # pixels at 256 px
+
+
+def daubed(sheet: NDArray, colour: tuple[int, int, int]) -> NDArray:
+    """`sheet` (H×W×3 uint8, RGB: a drawing) with a bold stroke of `colour` where its largest part is roomiest.
+
+    Where nothing is enclosed that is the middle.
+    """
+    unit = max(sheet.shape[:2]) / REFERENCE
+    inside = cv2.resize((parts(sheet) == 1).astype(np.uint8), sheet.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    _, radius, _, (x, y) = cv2.minMaxLoc(cv2.distanceTransform(np.pad(inside, 1), cv2.DIST_L2, 5)[1:-1, 1:-1])
+    if not radius:
+        (y, x), radius = (side // 2 for side in sheet.shape[:2]), DAUB * unit
+    reach = np.array([[-0.6, -0.3], [0.6, 0.3]]) * radius
+    layer = np.full_like(sheet, 255)
+    ends = [fixed_point(np.array([x, y]) + reach)]
+    cv2.polylines(layer, ends, False, colour, max(round(min(DAUB * unit, radius)), 1), cv2.LINE_AA, SHIFT)
+    return np.minimum(sheet, layer)
 
 
 def colour_hints(photo: NDArray, drawing: Drawing, rng: np.random.Generator, picked: bool = False) -> NDArray:

@@ -20,10 +20,11 @@ from PIL import Image
 from cyclegan import images
 from cyclegan.doctor import Treatment, treat
 from cyclegan.images import ImageError
+from cyclegan.hints import PALETTE
 from cyclegan.inference import Translator
 from cyclegan.realism import CRITICS, LEGEND, Critics
 from cyclegan.timelapse import gif
-from cyclegan.variations import PALETTE, variations
+from cyclegan.variations import variations
 from cyclegan.weights import WeightsError, file_of
 from demo.parts import WEB, milliseconds_since
 
@@ -159,17 +160,21 @@ def put_back(treated: Treatment, picture: Image.Image) -> Image.Image:
 
 
 def answer_vary(translator: Translator, frame: Any) -> Answer:
-    """Six other photos of a frame's drawing, each with the drawing that gives it. Raises ImageError."""
+    """Six other photos of a frame's drawing, each with its seed and, where it is another one, its drawing.
+
+    Raises ImageError.
+    """
     frame = frame if isinstance(frame, dict) else {}
     treated = treatment(open_frame(frame.get("image")), CANVAS_SIDE, bool(frame.get("tidy")))
     return {
         "variations": [
             {
                 "name": one.name,
-                "sketch": data_url(put_back(treated, one.sketch)),
+                "seed": one.seed,
+                "sketch": None if one.sketch is treated.sheet else data_url(put_back(treated, one.sketch)),
                 "photo": data_url(put_back(treated, one.photo)),
             }
-            for one in variations(treated.sheet, translator, seed=seed_of(frame))
+            for one in variations(treated.sheet, translator, seed_of(frame) or 0)
         ]
     }
 

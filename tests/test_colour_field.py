@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan.colour_field import COLOURWAYS, colour_field, colour_fields, in_colourway, parts
+from cyclegan.colour_field import COLOURWAYS, colour_field, colour_fields, in_colourway, parts, tells_colours
 from cyclegan.config import GeneratorConfig
 from cyclegan.models import Generator
 
@@ -41,7 +41,7 @@ def bag(pen: int = 3) -> np.ndarray:
 
 def test_without_strokes_each_part_takes_a_colour_of_the_colourway_by_its_size() -> None:
     for seed in (0, 5):
-        main, second, accent = COLOURWAYS[seed]
+        _, main, second, accent = COLOURWAYS[seed]
         field = colour_field(bag(), seed)
         assert field.shape == (128, 128, 3)
         for place, colour in {(64, 95): main, (64, 48): second, (86, 86): accent, (4, 4): main}.items():
@@ -81,7 +81,7 @@ def test_parts_meet_in_their_lines_and_open_ones_are_none() -> None:
 def test_parts_are_numbered_by_size() -> None:
     areas = np.bincount(parts(bag()).ravel())[1:]
     assert (np.diff(areas) < 0).all()
-    assert (in_colourway(np.zeros((4, 4), int), 2) == COLOURWAYS[2][0]).all()
+    assert (in_colourway(np.zeros((4, 4), int), 2) == COLOURWAYS[2].main).all()
 
 
 def test_one_stroke_colours_all_of_it() -> None:
@@ -106,6 +106,22 @@ def test_black_and_grey_ask_for_nothing(colour: tuple[int, int, int]) -> None:
     drawing = stroked(sheet((64, 64, 40, 20)), 40, RED)
     bare, marked = colour_field(drawing), colour_field(stroked(drawing, 90, colour))
     assert np.abs(bare.astype(int) - marked).max() < 5
+
+
+def test_only_coloured_strokes_tell_colours() -> None:
+    assert not tells_colours(bag())
+    assert not tells_colours(stroked(bag(), 50, GREY))
+    assert tells_colours(stroked(bag(), 50, RED))
+
+
+@pytest.mark.parametrize("pen", [2, 6])
+def test_parts_are_the_same_whatever_the_pen(pen: int) -> None:
+    """A ring of 10 px is hardly there between lines of 6, and still the part that it is."""
+    rings = sheet((64, 64, 50, 50), (64, 64, 40, 40), pen=pen)
+    labels = parts(rings)
+    assert labels[64, 64] == 1
+    assert labels[64, 19] == 2
+    assert (labels == 2).sum() == pytest.approx(np.pi * (50**2 - 40**2), rel=0.1)
 
 
 def test_an_empty_sheet_and_odd_sizes_have_a_field() -> None:

@@ -175,5 +175,5 @@ def test_a_bare_drawing_comes_with_the_colours_of_its_photo(tmp_path: Path) -> N
         assert (photo[:, body].median(dim=1).values - asked).abs().max() < 0.45  # the mean with the bar is, about
         assert not sample["coloured"]
         told.append(tuple((127.5 * asked + 127.5).round().int().tolist()))
-    assert any(colour in told for (colour, *_) in COLOURWAYS)
-    assert not all(colour in [main for (main, *_) in COLOURWAYS] for colour in told)
+    assert any(way.main in told for way in COLOURWAYS)
+    assert not all(colour in [way.main for way in COLOURWAYS] for colour in told)

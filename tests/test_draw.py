@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from cyclegan.doctor import treat
 from cyclegan.images import ImageError, fit_square
@@ -135,8 +135,21 @@ def test_no_critics_without_their_files(weights_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("tidy", [True, False])
-def test_six_variations_are_drawings_with_their_photos(translator: Translator, small: Image.Image, tidy: bool) -> None:
-    others = answer_vary(translator, {"image": png_url(small), "tidy": tidy})["variations"]
+def test_six_variations_are_seeds_with_their_photos(translator: Translator, small: Image.Image, tidy: bool) -> None:
+    others = answer_vary(translator, {"image": png_url(small), "tidy": tidy, "seed": 3})["variations"]
+    assert len({one["name"] for one in others}) == len({one["photo"] for one in others}) == 6
+    for number, one in enumerate(others):
+        assert (one["sketch"], one["seed"]) == (None, 4 + number)
+        frame = {"image": png_url(small), "tidy": tidy, "seed": one["seed"], "final": True}
+        photo = decode(answer_frame(translator, frame)["photo"])
+        assert np.abs(decode(one["photo"]).astype(int) - photo).mean() < (8 if tidy else 0.1)
+
+
+@pytest.mark.parametrize("tidy", [True, False])
+def test_of_coloured_drawings_they_are_drawings(translator: Translator, small: Image.Image, tidy: bool) -> None:
+    coloured = small.copy()
+    ImageDraw.Draw(coloured).line((140, 150, 160, 150), fill=(0, 160, 0), width=12)
+    others = answer_vary(translator, {"image": png_url(coloured), "tidy": tidy})["variations"]
     assert len({one["name"] for one in others}) == len({one["photo"] for one in others}) == 6
     for one in others:
         sketch = Image.fromarray(decode(one["sketch"]))
@@ -182,7 +195,7 @@ def test_one_extra_at_a_time_and_live_frames_beside_it(
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow(*_: Any, seed: int | None = None) -> list[Any]:
+    def slow(*_: Any) -> list[Any]:
         begun.set()
         assert go_on.wait(30)
         return []

@@ -5,7 +5,7 @@
 //
 // A drawing is a list of steps (what undo takes back), a step is a list of strokes, a stroke is
 //   { colour, width, points: [[x, y, pressure = 1], ...] } in pixels of the 512 × 512 sheet,
-//   { clear: true }, or { image: data URL of a picture as large as the sheet }.
+//   { clear: true }, { image: data URL of a picture as large as the sheet }, or { seed: of the colours, from here on }.
 
 const SIDE = 512;
 const BLACK = "#000000";
@@ -74,7 +74,7 @@ function ink(onto, drawing) {
         onto[name].globalCompositeOperation = "source-over";
         onto[name].drawImage(pictures.get(one.image)[name].canvas, 0, 0);
       }
-    } else {
+    } else if (one.points) {
       one.points.forEach((_, i) => inkPoint(onto, one, i));
       inkEnd(onto, one);
     }
@@ -89,10 +89,11 @@ function flatten({ lines, colours }, paper) {
   for (const layer of [colours, lines]) paper.drawImage(layer.canvas, 0, 0, width, height);
 }
 
-/** A number that the drawing keeps while it grows: its first stroke tells it. */
+/** A number that the drawing keeps while it grows: the one chosen last, or what its first stroke tells. */
 function seedOf(drawing) {
-  const { points: [[x, y]] = [[0, 0]], seed } = sinceClear(drawing)[0] ?? {};
-  return seed ?? Math.round(10 * x) + 31 * Math.round(10 * y);
+  const strokes = sinceClear(drawing);
+  const { points: [[x, y]] = [[0, 0]] } = strokes[0] ?? {};
+  return strokes.findLast((one) => "seed" in one)?.seed ?? Math.round(10 * x) + 31 * Math.round(10 * y);
 }
 
 const sinceClear = (drawing) => drawing.slice(drawing.findLastIndex((one) => one.clear) + 1);
@@ -149,7 +150,7 @@ document.addEventListener("edit-lines", onEditLines);
 // --- steps ----------------------------------------------------------------------------------------------------------
 
 function isEmpty() {
-  return !stroke && sinceClear(steps.flat()).every((one) => one.colour === WHITE);
+  return !stroke && sinceClear(steps.flat()).every((one) => !one.image && (one.colour ?? WHITE) === WHITE);
 }
 
 function changed() {

@@ -42,15 +42,16 @@ async function vary(mine) {
   const seed = seedOf(steps.flat());
   const answer = await patiently(mine, "vary", { image: canvas.toDataURL("image/png"), tidy: tidy.checked, seed });
   if (!answer || answer.error) return answer?.error;
-  find(".six").replaceChildren(...answer.variations.map((one) => variationButton(one, seed)));
+  find(".six").replaceChildren(...answer.variations.map(variationButton));
 }
 
-function variationButton({ name, sketch, photo }, seed) {
+function variationButton({ name, seed, sketch, photo }) {
   const button = Object.assign(document.createElement("button"), { type: "button", title: name });
   button.setAttribute("aria-label", `Take this one: ${name}`);
   button.append(Object.assign(document.createElement("img"), { src: photo, alt: "" }));
   button.addEventListener("click", async () => {
-    await startFrom(sketch, seed);
+    if (sketch) await startFrom(sketch, seed);
+    else addStep([{ seed }]);
     show({ photo });
   });
   return button;
