@@ -107,7 +107,7 @@ def _photos(translator: Translator, sheets: list[Pictures], seed: int) -> Pictur
 
 
 def _coloured(translator: Translator, drawings: dict[str, Drawing]) -> Image.Image:
-    """Each drawing, photos of it in some colourways and, for weights with colour hints, with a stroke of each colour."""
+    """Each drawing, photos in some colourways and, for weights with colour hints, with a stroke of each colour."""
     palette = PALETTE if translator.config.colour_hints else {}
     rows = []
     for number, drawing in enumerate(drawings.values()):

@@ -154,7 +154,7 @@ def _alike(photo: Picture, mask: Picture, rng: np.random.Generator) -> Picture:
     if not len(places):
         return mask
     lab = _lab(cv2.GaussianBlur(photo, (0, 0), len(photo) / 128) / 255)
-    away = (lab - lab.reshape(-1, 3)[rng.choice(places)]) / np.float32(ALIKE)
+    away = (lab - lab.reshape(-1, 3)[rng.choice(places)]) / np.array(ALIKE, np.float32)
     alike = (mask * (1.5 - np.linalg.norm(away, axis=2)).clip(0, 1)).astype(np.uint8)
     return alike if (alike > 127).sum() > MOST * len(places) else mask
 

@@ -176,8 +176,8 @@ class Grain(nn.Module):
     smooth surfaces or repeating patterns only.
 
     Noise inputs after Karras et al., "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR
-    2019, section 3.2. A picture shall not flicker while it is drawn, so eval mode always gives the same noise; a network
-    in training finds it `shift`ed, or it would learn what to paint at which place.
+    2019, section 3.2. A picture shall not flicker while it is drawn, so eval mode always gives the same noise; a
+    network in training finds it `shift`ed, or it would learn what to paint at which place.
     """
 
     SIDE = 256

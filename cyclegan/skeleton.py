@@ -16,7 +16,7 @@ def thinned(lines: NDArray) -> NDArray:
         before = left.sum()
         for table in THINNING:
             code = cv2.filter2D(left, cv2.CV_8U, NEIGHBOURS, borderType=cv2.BORDER_CONSTANT)
-            left = cv2.bitwise_and(left, cv2.LUT(code, table))
+            left = np.asarray(cv2.bitwise_and(left, cv2.LUT(code, table)), np.uint8)
         if left.sum() == before:
             break
     return left > 0

@@ -19,8 +19,8 @@ from PIL import Image
 
 from cyclegan import images
 from cyclegan.doctor import Treatment, treat
-from cyclegan.images import ImageError
 from cyclegan.hints import PALETTE
+from cyclegan.images import ImageError
 from cyclegan.inference import Translator
 from cyclegan.realism import CRITICS, LEGEND, Critics
 from cyclegan.timelapse import gif

@@ -1,6 +1,7 @@
 """The step: which losses, which networks, which statistics; divergence is noticed."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torchvision.models import mobilenet_v2
 from cyclegan.checkpoint import load_checkpoint, save_checkpoint
 from cyclegan.config import ConfigError, DiscriminatorConfig, TrainConfig
 from cyclegan.data import Batch
+from cyclegan.models import Generator
 from cyclegan.training import CycleGAN, NonFiniteLossError
 from tests.training_fixtures import CPU, same
 
@@ -124,7 +126,7 @@ def test_every_step_has_its_grain_elsewhere(config: TrainConfig) -> None:
         model.step(batch)
         assert model.G.grain
         found.add(model.G.grain.offset)
-        assert model.shown_G.module.grain.offset == (0, 0)
+        assert cast(Generator, model.shown_G.module).grain.offset == (0, 0)  # type: ignore[union-attr]
     assert len(found) == 4
 
 
