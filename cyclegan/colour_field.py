@@ -29,7 +29,7 @@ LINE = 50  # of 255: how dark a place must be to bound a part
 PALE = 30  # of 255: strokes with less chroma (largest minus smallest channel) are lines, paper or noise
 SMALLEST = 20  # places of the grid: what is smaller is a slip between two lines and no part
 SECOND, ACCENT = 0.4, 0.08  # of the largest part's area: smaller ones take the second colour, the smallest the third
-SOFT = 8  # steps of smoothing
+SOFT = 24  # steps of smoothing, where two colours meet in one part
 NEIGHBOURS = (3, 3)
 
 RGB = tuple[int, int, int]
