@@ -26,9 +26,11 @@ Map = NDArray  # h×w
 
 GRID = 128  # places along the longer side
 LINE = 50  # of 255: how dark a place must be to bound a part
+PAPER = 255
 PALE = 30  # of 255: strokes with less chroma (largest minus smallest channel) are lines, paper or noise
 SMALLEST = 20  # places of the grid: what is smaller is a slip between two lines and no part
 SECOND, ACCENT = 0.4, 0.08  # of the largest part's area: smaller ones take the second colour, the smallest the third
+WHOLE = 0.5  # share of the lines' convex hull that is in parts, or else an outline may be open
 SOFT = 24  # steps of smoothing, where two colours meet in one part
 NEIGHBOURS = (3, 3)
 
@@ -76,12 +78,16 @@ COLOURWAYS = (
 def colour_field(drawing: Picture, seed: int | None = None) -> Picture:
     """What colour ``drawing`` asks for at every place; without coloured strokes, that of the ``seed``'s colourway.
 
+    Outside of the object that is white, where the drawing tells what is outside.
+
     The same seed keeps the colours while a drawing grows. Without any, each drawing has its own.
     """
     if seed is None:
         seed = zlib.crc32(drawing.tobytes())
     small = _on_grid(drawing)
-    field = _flooded(small) if tells_colours(small) else in_colourway(parts(small), seed)
+    enclosed = parts(small)
+    field = _flooded(small) if tells_colours(small) else in_colourway(enclosed, seed)
+    field[outside(enclosed, small)] = PAPER
     return _on_sheet(field, drawing)
 
 
@@ -103,8 +109,7 @@ def parts(drawing: Picture) -> Map:
 
     Lines part along their middle, whatever the pen.
     """
-    ink = 255 - np.pad(_on_grid(drawing).max(axis=2), 1, constant_values=255)
-    lines = thinned(ink >= LINE).astype(np.uint8)
+    lines = thinned(np.pad(_lines(drawing), 1)).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - lines, connectivity=4)
     kept = stats[:, cv2.CC_STAT_AREA] >= SMALLEST
     kept[0] = False  # the lines
@@ -116,6 +121,18 @@ def parts(drawing: Picture) -> Map:
     order = np.argsort(-areas, kind="stable")[: (areas > 0).sum()]
     number[order] = np.arange(len(order)) + 1
     return number[flooded]
+
+
+def outside(parts: Map, drawing: Picture) -> Map:
+    """h×w booleans for h×w ``parts`` of ``drawing``: what is in none, if they fill most of what the lines span.
+
+    Where they do not, an outline may be open and anything inside; then nothing is outside for certain.
+    """
+    hull = np.zeros(parts.shape, np.uint8)
+    points = cv2.findNonZero(cv2.resize(_lines(drawing).astype(np.uint8), parts.shape[::-1]))
+    if points is not None:
+        cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
+    return (parts == 0) & ((parts > 0).sum() > WHOLE * hull.sum())
 
 
 def colourway(seed: int) -> Colourway:
@@ -130,6 +147,11 @@ def in_colourway(parts: Map, seed: int) -> Picture:
     share = areas / max(areas[0], 1)
     of_parts = [main if one >= SECOND else second if one >= ACCENT else accent for one in share]
     return np.array([main, *of_parts], np.uint8)[parts]
+
+
+def _lines(drawing: Picture) -> Map:
+    """Booleans of the grid: where the lines of ``drawing`` are."""
+    return _on_grid(drawing).max(axis=2) <= 255 - LINE
 
 
 def _colourfulness(small: Picture) -> Map:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cyclegan.colour_field import colour_field, in_colourway, parts
+from cyclegan.colour_field import PAPER, colour_field, in_colourway, outside, parts
 from cyclegan.config import DataConfig
 from cyclegan.hints import colour_hints
 from cyclegan.inking import CANONICAL, Drawing, Style, ink
@@ -91,6 +91,7 @@ def made_lesson(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: n
             seen = _in_colours(seen, drawing.mask(), _lab(field / 255), outlined)
         else:
             field = _colours_of(seen, drawing.mask(), outlined)
+        field[outside(outlined, sketch)] = PAPER
     traced = _rgb(ink(drawing, CANONICAL, rng))
     return Lesson(sketch, lines, seen, traced, hints, field, paired=True, coloured=coloured)
 
