@@ -151,12 +151,19 @@ def in_colourway(parts: Map, seed: int) -> Picture:
 
 def _lines(drawing: Picture) -> Map:
     """Booleans of the grid: where the lines of ``drawing`` are."""
-    return _on_grid(drawing).max(axis=2) <= 255 - LINE
+    return _lightest(_on_grid(drawing)) <= 255 - LINE
 
 
 def _colourfulness(small: Picture) -> Map:
     """float32, more than 0 in coloured strokes; little at their soft edges, which are paler."""
-    return (np.ptp(small, axis=2).astype(np.float32) - PALE).clip(0) ** 2
+    chroma = _lightest(small) - (255 - _lightest(255 - small))
+    return (chroma.astype(np.float32) - PALE).clip(0) ** 2
+
+
+def _lightest(picture: Picture) -> Map:
+    """Each place's largest channel (much faster than NumPy along a short axis)."""
+    red, green, blue = cv2.split(picture)
+    return cv2.max(cv2.max(red, green), blue)
 
 
 def _flooded(small: Picture) -> Picture:
@@ -164,7 +171,7 @@ def _flooded(small: Picture) -> Picture:
     weight = _colourfulness(small)
     weighted = cv2.GaussianBlur(np.dstack((small * weight[..., None], weight)).astype(np.float32), (0, 0), 1.5)
     colours = weighted[..., :3] / weighted[..., 3:].clip(1e-6)
-    ink = 255 - small.max(axis=2)
+    ink = 255 - _lightest(small)
     ink[(ink < LINE) | (weight > 0)] = 0  # strokes, and what is faint, are no hills
     marked = np.arange(1, weight.size + 1, dtype=np.int32).reshape(weight.shape)
     field = colours.reshape(-1, 3)[_watershed(ink, np.where(weight > 0, marked, 0)) - 1]
