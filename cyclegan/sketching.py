@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cyclegan.images import largest_channel
 from cyclegan.inking import CANONICAL, Drawing, Kind, Stroke, Style, ink
 from cyclegan.skeleton import pixel_paths, thinned
 
@@ -74,18 +75,12 @@ def _disc(diameter: int) -> NDArray:
 
 def _difference(photo: NDArray, ground: NDArray) -> NDArray:
     """Each pixel's distance from the ground's colour: its largest channel difference."""
-    return _largest(cv2.absdiff(photo, np.full_like(photo, ground)))
+    return largest_channel(cv2.absdiff(photo, np.full_like(photo, ground)))
 
 
 def _fainter(difference: NDArray) -> NDArray:
     """Where the difference from the ground is less than 0.4 of the largest nearby."""
     return difference <= 0.4 * cv2.dilate(cv2.GaussianBlur(difference, (5, 5), 0), _disc(9))
-
-
-def _largest(image: NDArray) -> NDArray:
-    """The largest of each pixel's three channels (much faster than NumPy along a short axis)."""
-    red, green, blue = cv2.split(image)
-    return cv2.max(cv2.max(red, green), blue)
 
 
 def _from_border(ground: NDArray) -> NDArray:

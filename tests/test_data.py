@@ -170,9 +170,9 @@ def test_a_bare_drawing_comes_with_the_colours_of_its_photo(tmp_path: Path) -> N
     for number in range(12):
         sample = data[number]
         photo = sample["photo"]
-        body = (photo.mean(0) < 0.9) & (photo.amax(0) > -0.8)
+        body = (photo.mean(0) < 0.9) & (sample["field"] < 1).any(dim=0)  # the bar with it: its part's mean is told
         asked = sample["field"][:, body].median(dim=1).values
-        assert (photo[:, body].median(dim=1).values - asked).abs().max() < 0.45  # the mean with the bar is, about
+        assert (photo[:, body].mean(dim=1) - asked).abs().max() < 0.35
         assert not sample["coloured"]
         told.append(tuple((127.5 * asked + 127.5).round().int().tolist()))
     assert any(way.main in told for way in COLOURWAYS)
