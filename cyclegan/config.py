@@ -111,6 +111,8 @@ class LossConfig(Frozen):
     """The same pairs, in the critics' features."""
     perceptual: float = Field(0.0, ge=0)
     """The same pairs, in the features of an ImageNet network."""
+    texture: float = Field(0.0, ge=0)
+    """The same pairs, in how much those features vary nearby."""
     projected: float = Field(0.0, ge=0)
     """Adversarial loss of a second critic of photos, one of those same features."""
     perceptual_weights: Path | None = None

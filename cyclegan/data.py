@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -85,7 +86,7 @@ def batches(config: DataConfig, seed: int, start: int, stop: int) -> Iterator[Ba
         batch_size=config.batch,
         sampler=numbers,
         num_workers=config.workers,
-        worker_init_fn=_one_thread,
+        worker_init_fn=_as_worker,
     )
     return iter(loader)
 
@@ -138,7 +139,10 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch, count)).permutation(count)
 
 
-def _one_thread(_: int) -> None:
-    """Workers leave the other cores to the networks."""
+def _as_worker(_: int) -> None:
+    """Workers leave the other cores to the networks, and Ctrl-C and polite kills, which reach all processes of a run,
+    to the loop: it ends them when the step under way is saved."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

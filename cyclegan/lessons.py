@@ -12,7 +12,7 @@ from PIL import Image
 from cyclegan.colour_field import PAPER, colour_field, in_colourway, outside, parts
 from cyclegan.config import DataConfig
 from cyclegan.hints import colour_hints
-from cyclegan.inking import CANONICAL, Drawing, Style, ink
+from cyclegan.inking import CANONICAL, KINDS, Drawing, Style, ink
 
 RECOLOURED = {True: 0.7, False: 0.15}
 """Share of photos that change their colour, with and without hints: with them colour must be read from the hint, so
@@ -31,6 +31,10 @@ MOST = 0.4
 
 ALIKE = (40.0, 12.0, 12.0)
 """How much CIELAB's L, a and b differ within one colour, in light and shade."""
+
+PLAIN = 0.5
+"""Length of the lines inside an object, relative to its outlines, up to which some may be left undrawn: from a blank
+shirt's drawing and its print's photo G learns to print something on all that is blank."""
 
 COLOURED_PENS = 0.2
 """Share of drawings with hints whose very lines are coloured, as far as the object is."""
@@ -71,10 +75,11 @@ def made_lesson(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: n
     hinted = rng.random() < config.hint_share
     if rng.random() < RECOLOURED[hinted]:
         seen = _recoloured(seen, drawing.mask(), rng)
-    drawn = drawing
-    if rng.random() < config.unfinished_share:
+    drawn, style, seed = drawing, Style.random(rng), int(rng.integers(2**32))
+    if not _plain(drawing):
+        style = replace(style, detail="detailed", missing=0.0)
+    elif rng.random() < config.unfinished_share:
         drawn = drawing.unfinished(rng.uniform(0.15, 0.95))
-    style, seed = Style.random(rng), int(rng.integers(2**32))
     even = replace(style, **EVEN_PEN)  # the same seed moves it along the same lines
     sketch, lines = (_rgb(ink(drawn, pen, np.random.default_rng(seed))) for pen in (style, even))
     hints = colour_hints(seen, drawing, rng, picked=True) if hinted else np.full_like(seen, 255)
@@ -132,6 +137,11 @@ def _moved(picture: Picture, matrix: NDArray[np.float32], size: int) -> Picture:
         picture, to_larger, (2 * size, 2 * size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(cv2.resize(larger, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _plain(drawing: Drawing) -> bool:
+    outlines = sum(stroke.length for stroke in drawing.strokes if stroke.kind in KINDS["contour"])
+    return drawing.length - outlines <= PLAIN * outlines
 
 
 def _recoloured(photo: Picture, mask: Picture, rng: np.random.Generator) -> Picture:

@@ -21,6 +21,9 @@ from cyclegan.perceptual import PerceptualFeatures
 from cyclegan.pool import ImagePool
 from cyclegan.projected import ProjectedDiscriminator
 
+TEXTURED = 3
+"""Of the fixed network's maps, shallow to deep, those in which a texture is more than a few places."""
+
 Maps = dict[str, list[Tensor]]
 """Feature maps, shallow to deep, by the loss that takes them: ``perceptual``, ``projected``."""
 
@@ -38,7 +41,7 @@ class CycleGAN:
         self.G, self.F = (Generator(config.generator.of(name)) for name in "GF")
         self.D_X, self.D_Y = (Discriminator(config.discriminator) for _ in "XY")
         self.features = None
-        if config.loss.perceptual or config.loss.projected:
+        if config.loss.perceptual or config.loss.texture or config.loss.projected:
             self.features = PerceptualFeatures(config.loss.perceptual_weights).to(device)
         judged = self.features.channels if self.features and config.loss.projected else ()
         self.D_features = ProjectedDiscriminator(judged)
@@ -128,9 +131,12 @@ class CycleGAN:
                 for kind, both in maps.items():
                     fake_maps, real_maps = ([m[pairs] for m in side[:-1]] for side in both)
                     found[f"feature_matching/{kind}"] = losses.feature_matching(fake_maps, real_maps)
-            if loss.perceptual:
+            if "perceptual" in seen:
                 fake_maps, real_maps = ([m[pairs] for m in side["perceptual"]] for side in (seen, known))
-                found["perceptual/photo"] = losses.perceptual(fake_maps, real_maps)
+                if loss.perceptual:
+                    found["perceptual/photo"] = losses.perceptual(fake_maps, real_maps)
+                if loss.texture:
+                    found["texture/photo"] = losses.texture(fake_maps[:TEXTURED], real_maps[:TEXTURED])
         return fakes, found
 
     def _judge(self, batch: Batch, fakes: dict[str, Tensor], known: Maps) -> dict[str, Tensor]:
@@ -157,7 +163,7 @@ class CycleGAN:
     def _seen(self, photo: Tensor) -> Maps:
         """Feature maps of ``photo`` by the loss that takes them; computed once where both take the same."""
         loss, refined = self.config.loss, self.config.generator.refined
-        maps = {"perceptual": self.features(photo)} if self.features and loss.perceptual else {}
+        maps = {"perceptual": self.features(photo)} if self.features and (loss.perceptual or loss.texture) else {}
         if loss.projected:
             maps["projected"] = self._projected(photo) if refined or not maps else maps["perceptual"]
         return maps

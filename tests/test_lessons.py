@@ -57,6 +57,24 @@ def test_paper_and_black_keep_their_place(lessons: list[Lesson]) -> None:
         assert (rim @ asked > 0).all()
 
 
+def test_only_what_is_plain_is_drawn_without_its_inner_lines_or_unfinished() -> None:
+    """A blank drawing of a thing with a pattern would teach patterns for all that is blank."""
+    inked = {}
+    for bars in (1, 8):
+        sheet = np.full((256, 256, 3), 255, np.uint8)
+        sheet[30:230, 40:220] = 110
+        for row in np.linspace(50, 210, bars).astype(int):
+            sheet[row - 3 : row + 4, 60:200] = 0
+        drawing = trace(sheet)
+        config = CONFIG.model_copy(update={"hint_share": 0, "unfinished_share": 0.5})
+        photo = Image.fromarray(sheet)
+        lessons = [made_lesson(photo, drawing, config, np.random.default_rng(seed)) for seed in range(30)]
+        inked[bars] = [(lesson.lines < 128).sum() / (lesson.traced < 128).sum() for lesson in lessons]
+    assert min(inked[8]) > 0.85
+    assert min(inked[1]) < 0.5
+    assert np.mean(np.array(inked[1]) > 0.9) > 0.2
+
+
 def test_lines_may_be_drawn_in_the_colours_of_the_object(monkeypatch) -> None:
     monkeypatch.setattr("cyclegan.lessons.COLOURED_PENS", 1)
     told = [lesson for lesson in forty_lessons() if lesson.coloured]

@@ -1,6 +1,7 @@
 """The loop: resumed equals uninterrupted, stops politely, leaves what it says."""
 
 import csv
+import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -29,13 +30,14 @@ def test_resumed_equals_uninterrupted_bit_for_bit(config: TrainConfig, tmp_path:
     assert losses[0] == losses[1]
 
 
-def stopped_early(config: TrainConfig, after: int) -> None:
-    """Train as a run that is told to stop, as by Ctrl-C, during step ``after``."""
+def stopped_early(config: TrainConfig, after: int, by: signal.Signals = signal.SIGINT) -> None:
+    """Train as a run that is told to stop during step ``after``: with its workers, as by Ctrl-C in a terminal."""
     step = CycleGAN.step
 
     def stopping(model: CycleGAN, batch: Batch) -> dict[str, float]:
         if model.number == after - 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            for process in (*multiprocessing.active_children(), multiprocessing.current_process()):
+                os.kill(process.pid, by)
         return step(model, batch)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -47,6 +49,13 @@ def test_ctrl_c_saves_and_gives_the_signal_back(config: TrainConfig) -> None:
     before = signal.getsignal(signal.SIGINT)
     stopped_early(config, after=1)
     assert signal.getsignal(signal.SIGINT) is before
+    assert (config.run / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_of_a_run_ends_it_as_politely(config: TrainConfig, by: signal.Signals) -> None:
+    data = config.data.model_copy(update={"workers": 1})
+    stopped_early(config.model_copy(update={"data": data, "steps": 50}), after=3, by=by)
     assert (config.run / "checkpoint.pt").exists()
 
 

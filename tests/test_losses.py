@@ -72,5 +72,20 @@ def test_perceptual_counts_each_layer_relative_to_its_size() -> None:
     assert loss.item() == pytest.approx((1 / 2 + 30 / 10) / 2)
 
 
+def test_texture_compares_contrast_wherever_it_lies() -> None:
+    stripes = torch.tensor([-1.0, 1.0]).repeat(16, 8)[None, None]  # 16×16, the deviation is 1
+    assert losses.texture([stripes.roll(1, 3)], [stripes]).item() == pytest.approx(0, abs=1e-6)
+    assert losses.texture([stripes / 4], [stripes]).item() == pytest.approx(0.75, abs=1e-3)
+    half = stripes.clone()
+    half[..., 8:] = 0  # as much in one place and none in the other
+    assert losses.texture([half], [stripes]).item() == pytest.approx(0.5, abs=0.01)
+
+
+def test_texture_of_a_blank_surface_has_a_gradient() -> None:
+    blank = torch.zeros(1, 1, 16, 16, requires_grad=True)
+    losses.texture([blank * 1.0], [torch.zeros(1, 1, 16, 16)]).backward()
+    assert blank.grad is not None and blank.grad.isfinite().all()
+
+
 def test_perceptual_of_a_dead_layer_is_finite() -> None:
     assert torch.isfinite(losses.perceptual([image(0.0)], [image(0.0)]))

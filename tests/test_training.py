@@ -227,10 +227,19 @@ def test_the_perceptual_loss_takes_its_network_from_a_file(config: TrainConfig, 
     model = CycleGAN(changed(config, perceptual=1.0, perceptual_weights=tmp_path / "features.pth"), CPU)
     assert model.features is not None
     before = [p.clone() for p in model.features.parameters()]
-    assert model.step(random_batch())["perceptual/photo"] > 0
+    found = model.step(random_batch())
+    assert found["perceptual/photo"] > 0
+    assert "texture/photo" not in found
     assert all(torch.equal(p, q) for p, q in zip(before, model.features.parameters(), strict=True))
     with pytest.raises(ConfigError, match=r"loss\.perceptual_weights: .*nothing\.pth"):
         CycleGAN(changed(config, perceptual=1.0, perceptual_weights=tmp_path / "nothing.pth"), CPU)
+
+
+def test_texture_may_be_the_only_use_of_that_network(config: TrainConfig, tmp_path: Path) -> None:
+    torch.save(mobilenet_v2(weights=None).state_dict(), tmp_path / "features.pth")
+    found = CycleGAN(changed(config, texture=1.0, perceptual_weights=tmp_path / "features.pth"), CPU).step(random_batch())
+    assert found["texture/photo"] > 0
+    assert not {"perceptual/photo", "projected/photo"} & found.keys()
 
 
 def test_norms_are_fixed_for_the_last_steps(config: TrainConfig) -> None:
