@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from PIL import Image
 
 from cyclegan import images, measures
 from cyclegan.config import ConfigError
-from cyclegan.evaluation import PENS, Number, Report, translated
+from cyclegan.evaluation import PENS, Number, Report, tidied, translated
 from cyclegan.heldout import drawn_by
 from cyclegan.hints import PALETTE, daubed
 from cyclegan.inference import Translator
@@ -70,10 +69,15 @@ def _stroke(points: list[list[float]]) -> Stroke:
 
 def with_drawings(report: Report, translator: Translator, drawings: dict[str, Drawing]) -> Report:
     """``report`` and what the drawings add: three sheets, and how much pens and unfinished lines change the photo."""
-    pens = [_photos(translator, list(_in_pens(drawing)), seed) for seed, drawing in enumerate(drawings.values())]
+    drawn = [_in_pens(drawing) for drawing in drawings.values()]
+    pens = [_photos(translator, sheets, seed) for seed, sheets in enumerate(drawn)]
+    tidy = [tidied(translator, sheets, [seed] * len(sheets)) for seed, sheets in enumerate(drawn)]
+    changes = {
+        kind: float(np.mean([_pen_change(p) for p in photos])) for kind, photos in (("lines", pens), ("tidied", tidy))
+    }
     replays = [_replayed(translator, drawing, seed) for seed, drawing in enumerate(drawings.values())]
     numbers = [
-        Number("drawings: colour change by pen", 0, {"lines": float(np.mean([_pen_change(p) for p in pens]))}),
+        Number("drawings: colour change by pen", 0, changes),
         Number("drawings: jump while drawn", 0, {"lines": float(np.mean([r.jump() for r in replays]))}),
         Number("drawings: progress while drawn", 1, {"lines": float(np.mean([r.progress() for r in replays]))}),
     ]
@@ -88,8 +92,8 @@ def with_drawings(report: Report, translator: Translator, drawings: dict[str, Dr
     return replace(report, numbers=both, sheets=report.sheets | sheets)
 
 
-def _in_pens(drawing: Drawing) -> Iterator[Pictures]:
-    return (drawn_by(replace(CANONICAL, width=float(pen)), drawing) for pen in PENS)
+def _in_pens(drawing: Drawing) -> Pictures:
+    return np.stack([drawn_by(replace(CANONICAL, width=float(pen)), drawing) for pen in PENS])
 
 
 def _pen_change(photos: Pictures) -> float:
@@ -98,12 +102,12 @@ def _pen_change(photos: Pictures) -> float:
 
 
 def _replayed(translator: Translator, drawing: Drawing, seed: int) -> Replay:
-    sheets = [drawn_by(CANONICAL, drawing.unfinished(stage)) for stage in STAGES]
-    return Replay(np.stack(sheets), _photos(translator, sheets, seed))
+    sheets = np.stack([drawn_by(CANONICAL, drawing.unfinished(stage)) for stage in STAGES])
+    return Replay(sheets, _photos(translator, sheets, seed))
 
 
-def _photos(translator: Translator, sheets: list[Pictures], seed: int) -> Pictures:
-    return translated(translator, np.stack(sheets), "sketch_to_photo", [seed] * len(sheets))
+def _photos(translator: Translator, sheets: Pictures, seed: int) -> Pictures:
+    return translated(translator, sheets, "sketch_to_photo", [seed] * len(sheets))
 
 
 def _coloured(translator: Translator, drawings: dict[str, Drawing]) -> Image.Image:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from cyclegan import images, measures
+from cyclegan.doctor import treat
 from cyclegan.features import fid, kid
 from cyclegan.heldout import HeldOut, drawn_by
 from cyclegan.inference import Direction, Translator
@@ -168,13 +169,20 @@ def photo_to_sketch(
 
 
 def pen_changes(translator: Translator, held_out: HeldOut) -> dict[str, float]:
-    """`measures.pen_change` of drawings in pens of 1 to 8 px, their mean; the ceiling is that of the drawings."""
-    photos, drawn = [], []
+    """`measures.pen_change` of drawings in pens of 1 to 8 px, their mean: as they are, and `tidied` as on the page;
+    the ceiling is that of the drawings."""
+    found: dict[str, list[float]] = {"lines": [], "tidied": [], "ceiling": []}
     for drawing, mask in list(zip(held_out.drawings, held_out.masks, strict=True))[:PEN_DRAWINGS]:
         sheets = np.stack([drawn_by(replace(CANONICAL, width=float(width)), drawing) for width in PENS])
-        photos.append(measures.pen_change(translated(translator, sheets, "sketch_to_photo", [0] * len(sheets)), mask))
-        drawn.append(measures.pen_change(sheets, mask))
-    return {"lines": float(np.mean(photos)), "floor": 0.0, "ceiling": float(np.mean(drawn))}
+        seeds = [0] * len(sheets)
+        photos = {
+            "lines": translated(translator, sheets, "sketch_to_photo", seeds),
+            "tidied": tidied(translator, sheets, seeds),
+            "ceiling": sheets,
+        }
+        for kind, pictures in photos.items():
+            found[kind].append(measures.pen_change(pictures, mask))
+    return {kind: float(np.mean(changes)) for kind, changes in found.items()} | {"floor": 0.0}
 
 
 def hint_distances(translator: Translator, held_out: HeldOut, without: Pictures) -> list[Number]:
@@ -205,6 +213,16 @@ def translated(
         photos = translator.translate_sheets(batch, direction, seeds and seeds[some])
         results += [images.to_image(photo) for photo in photos]
     return np.stack([np.asarray(result) for result in results])
+
+
+def tidied(translator: Translator, sheets: Pictures, seeds: Sequence[int]) -> Pictures:
+    """As `translated`, sketch to photo, after the sketch doctor has seen the drawings."""
+    size = translator.config.image_size
+    treatments = [treat(Image.fromarray(sheet), size) for sheet in sheets]
+    seen = np.stack([np.asarray(treatment.sheet) for treatment in treatments])
+    photos = translated(translator, seen, "sketch_to_photo", seeds)
+    together = zip(treatments, photos, strict=True)
+    return np.stack([np.asarray(treatment.put_back(Image.fromarray(photo))) for treatment, photo in together])
 
 
 def _compared(

@@ -84,7 +84,8 @@ def test_texture_compares_contrast_wherever_it_lies() -> None:
 def test_texture_of_a_blank_surface_has_a_gradient() -> None:
     blank = torch.zeros(1, 1, 16, 16, requires_grad=True)
     losses.texture([blank * 1.0], [torch.zeros(1, 1, 16, 16)]).backward()
-    assert blank.grad is not None and blank.grad.isfinite().all()
+    assert blank.grad is not None
+    assert blank.grad.isfinite().all()
 
 
 def test_perceptual_of_a_dead_layer_is_finite() -> None:

@@ -237,7 +237,9 @@ def test_the_perceptual_loss_takes_its_network_from_a_file(config: TrainConfig, 
 
 def test_texture_may_be_the_only_use_of_that_network(config: TrainConfig, tmp_path: Path) -> None:
     torch.save(mobilenet_v2(weights=None).state_dict(), tmp_path / "features.pth")
-    found = CycleGAN(changed(config, texture=1.0, perceptual_weights=tmp_path / "features.pth"), CPU).step(random_batch())
+    found = CycleGAN(changed(config, texture=1.0, perceptual_weights=tmp_path / "features.pth"), CPU).step(
+        random_batch()
+    )
     assert found["texture/photo"] > 0
     assert not {"perceptual/photo", "projected/photo"} & found.keys()
 
