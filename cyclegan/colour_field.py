@@ -26,7 +26,7 @@ Picture = NDArray  # H×W×3 uint8, RGB
 Map = NDArray  # h×w
 
 GRID = 128  # places along the longer side
-LINE = 50  # of 255: how dark a place must be to bound a part
+LINE = 24  # of 255: how dark a place must be to bound a part; a fine line, averaged, is hardly darker
 PAPER = 255
 PALE = 30  # of 255: strokes with less chroma (largest minus smallest channel) are lines, paper or noise
 SMALLEST = 20  # places of the grid: what is smaller is a slip between two lines and no part
