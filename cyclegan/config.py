@@ -85,7 +85,7 @@ class DataConfig(Frozen):
     colourways: bool = False
     """Whether half of the photos whose drawing has no hints take a colourway, part by part, as G then has to."""
     unfinished_share: float = Field(0.15, ge=0, le=1)
-    """Share of made drawings that stop before the last stroke, as live drawing sends them."""
+    """Share of the made drawings of plain things that stop before the last stroke, as live drawing sends them."""
     evenness: float = Field(0.0, ge=0, le=1)
     """How evenly the subfolders of photos are shown: 0 every photo once an epoch, 1 every subfolder alike; between, the
     photos of a folder n times smaller than the largest come about n^evenness times."""
@@ -97,7 +97,8 @@ class LossConfig(Frozen):
     """Weights of the generators' losses (0 leaves a term out) and what they are made of; formulas in ``losses.py``."""
 
     kind: Literal["vanilla", "lsgan"] = "lsgan"
-    adversarial: float = Field(1.0, ge=0)
+    adversarial_photo: float = Field(1.0, ge=0)
+    adversarial_sketch: float = Field(1.0, ge=0)
     cycle_sketch: float = Field(5.0, ge=0)
     cycle_photo: float = Field(5.0, ge=0)
     identity: float = Field(1.0, ge=0)
@@ -129,7 +130,7 @@ class LossConfig(Frozen):
     """Identity terms on every such step only: they change slowly and cost two more passes."""
 
     def weight(self, name: str) -> float:
-        """Weight of the loss ``name``, as in ``cycle/sketch`` or ``paired/photo``; the critics' own count once."""
+        """Weight of the loss ``name``, as in ``cycle/sketch`` or ``texture/photo``; the critics' own count once."""
         kind, own = name.partition("/")[0], name.replace("/", "_")
         return 1.0 if kind == "critic" else getattr(self, own if own in LossConfig.model_fields else kind)
 

@@ -61,9 +61,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: str | None
 
 
 def test_each_loss_finds_its_weight() -> None:
-    weights = LossConfig(adversarial=2, cycle_sketch=3, cycle_photo=4, identity=5, paired_sketch=6, paired_photo=7)
+    own = {"adversarial_sketch": 1.5, "adversarial_photo": 2, "cycle_sketch": 3, "cycle_photo": 4}
+    weights = LossConfig(**own, identity=5, paired_sketch=6, paired_photo=7)
     for kind, sketch, photo in (
-        ("adversarial", 2, 2),
+        ("adversarial", 1.5, 2),
         ("cycle", 3, 4),
         ("identity", 5, 5),
         ("paired", 6, 7),
