@@ -30,9 +30,9 @@ A folder is searched with all its subfolders, and OUT gets the same ones. Result
 kind of image. Exit code: 0 all well, 1 something failed (each failure is one line), 2 wrong usage.
 """
 
-MEASURED = """Columns: photos from drawings made of the photos (lines), from the same with strokes in the photo's
-colours (hints), from the drawings of A (sketches); other photos in their place (floor); the drawings themselves
-(ceiling).
+MEASURED = """Columns: photos from drawings made of the photos by several hands, often with little more than the outline
+(lines), from clean and complete ones (traced), from the first with strokes in the photo's colours (hints), from the
+drawings of A (sketches); other photos in their place (floor); the drawings themselves (ceiling).
 "best" is the value to come near to: 0 for distances, 1 for ratios to the photos.
 
 colour distance       sliced Wasserstein distance of the objects' pixels in CIELAB

@@ -117,9 +117,9 @@ def evaluate(translator: Translator, held_out: HeldOut, extractor: nn.Module | N
 def sketch_to_photo(
     translator: Translator, held_out: HeldOut, extractor: nn.Module | None = None
 ) -> tuple[list[Number], dict[str, Image.Image]]:
-    """Numbers and sheets of G, from made drawings, the same with colour hints, and drawings from elsewhere."""
+    """Numbers and sheets of G, from drawings by many hands, clean and complete ones, those with hints, and others."""
     lines, photos, masks = held_out.lines, held_out.photos, held_out.masks
-    inputs = {"lines": lines}
+    inputs = {"lines": lines, "traced": held_out.traced}
     if translator.config.colour_hints:
         inputs["hints"] = held_out.hinted(photos)
     if held_out.sketches is not None:

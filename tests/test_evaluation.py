@@ -146,7 +146,7 @@ def test_every_number_has_its_columns_and_bounds(translator: Translator, materia
         "distance from hint",
     }
     assert sketch.keys() == {*evaluation.DRAWING_MEASURES, *evaluation.FEATURE_MEASURES, "cycle error"}
-    assert list(photo["colour distance"]) == ["lines", "hints", "sketches", "floor", "ceiling"]
+    assert list(photo["colour distance"]) == ["lines", "traced", "hints", "sketches", "floor", "ceiling"]
     for columns in (*photo.values(), *sketch.values()):
         assert {"floor", "ceiling"} <= columns.keys()
         assert np.isfinite(list(columns.values())).all()

@@ -36,8 +36,10 @@ def stopped_early(config: TrainConfig, after: int, by: signal.Signals = signal.S
 
     def stopping(model: CycleGAN, batch: Batch) -> dict[str, float]:
         if model.number == after - 1:
-            for process in (*multiprocessing.active_children(), multiprocessing.current_process()):
-                os.kill(process.pid, by)
+            for worker in multiprocessing.active_children():
+                assert worker.pid is not None
+                os.kill(worker.pid, by)
+            os.kill(os.getpid(), by)
         return step(model, batch)
 
     with pytest.MonkeyPatch.context() as patch:
