@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import conv2d
 
 from cyclegan.images import largest_channel
 from cyclegan.skeleton import thinned
@@ -29,6 +30,8 @@ GRID = 128  # places along the longer side
 LINE = 24  # of 255: how dark a place must be to bound a part; a fine line, averaged, is hardly darker
 PAPER = 255
 PALE = 30  # of 255: strokes with less chroma (largest minus smallest channel) are lines, paper or noise
+BOLD = 5  # pixels at 256: finer coloured strokes may be lines
+INK, FEWEST = -0.3, 0.002  # lightness in [-1, 1] below which there is ink, and the share of the sheet that makes lines
 SMALLEST = 20  # places of the grid: what is smaller is a slip between two lines and no part
 SECOND, ACCENT = 0.4, 0.08  # of the largest part's area: smaller ones take the second colour, the smallest the third
 WHOLE = 0.5  # share of the lines' convex hull that is in parts, or else an outline may be open
@@ -103,6 +106,34 @@ def colour_fields(drawings: Tensor, seeds: Sequence[int] | None = None) -> Tenso
     told = zip(pictures, seeds or repeat(None), strict=seeds is not None)
     fields = torch.from_numpy(np.stack([colour_field(*one) for one in told])).permute(0, 3, 1, 2)
     return fields.to(drawings.device, drawings.dtype) / 127.5 - 1
+
+
+def without_daubs(drawings: Tensor, fields: Tensor) -> Tensor:
+    """B×3×H×W ``drawings`` in [-1, 1] without their bold coloured strokes: what these say is in the ``fields``.
+
+    Shown both, G paints the stroke on the object. Lines that cross one stay, and so do fine coloured lines, and all of
+    a drawing without any line in black.
+    """
+    darkest, lightest = drawings.amin(1, keepdim=True), drawings.amax(1, keepdim=True)
+    coloured = lightest - darkest > PALE / 127.5
+    if not coloured.any():
+        return drawings
+    inked = (~coloured & (lightest < INK)).float().mean((2, 3), keepdim=True) > FEWEST
+    width = round(BOLD * max(drawings.shape[-2:]) / 256) | 1
+    # closed over lines, then opened, and as wide again as the stroke's soft edge
+    bold = _dilated(_eroded(_dilated(coloured & inked, width), 2 * width - 1), width + 2)
+    over_paper = (lightest + 1) / (fields.amax(1, keepdim=True) + 1).clamp(min=0.1)
+    return torch.where(bold, (2 * over_paper - 1).clamp(max=1), drawings)
+
+
+def _dilated(maps: Tensor, width: int) -> Tensor:
+    """B×1×H×W booleans: where any of the width² places around is."""
+    square = torch.ones(1, 1, width, width, device=maps.device)
+    return conv2d(maps.float(), square, padding=width // 2) > 0.5
+
+
+def _eroded(maps: Tensor, width: int) -> Tensor:
+    return ~_dilated(~maps, width)
 
 
 def parts(drawing: Picture) -> Map:

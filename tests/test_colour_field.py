@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan.colour_field import COLOURWAYS, colour_field, colour_fields, in_colourway, parts, tells_colours
+from cyclegan.colour_field import (
+    COLOURWAYS,
+    colour_field,
+    colour_fields,
+    in_colourway,
+    parts,
+    tells_colours,
+    without_daubs,
+)
 from cyclegan.config import GeneratorConfig
 from cyclegan.models import Generator
 
@@ -159,3 +167,39 @@ def test_the_generator_is_told_the_field() -> None:
         assert not torch.equal(generator(image), generator(image, -colour_fields(image)))
         untold = Generator(config.model_copy(update={"colour_field": False})).eval()
         assert torch.equal(untold(image), untold(image, torch.zeros_like(image)))
+
+
+def daubed_sheet(line: int = 0) -> np.ndarray:
+    """A box of lines in a grey of 0 to 255, a bold red stroke across one of them, and a fine blue one."""
+    sheet = np.full((256, 256, 3), 255, np.uint8)
+    cv2.rectangle(sheet, (40, 40), (216, 216), (line,) * 3, 2)
+    cv2.line(sheet, (60, 200), (200, 60), (0, 60, 230), 2, cv2.LINE_AA)
+    daub = np.full_like(sheet, 255)
+    cv2.line(daub, (20, 128), (120, 128), (220, 30, 30), 12, cv2.LINE_AA)
+    return np.minimum(sheet, daub)
+
+
+def seen_by_g(sheet: np.ndarray) -> np.ndarray:
+    drawing = torch.from_numpy(sheet).permute(2, 0, 1)[None] / 127.5 - 1
+    seen = without_daubs(drawing, colour_fields(drawing))
+    return ((seen[0].permute(1, 2, 0) + 1) * 127.5).round().numpy().astype(np.uint8)
+
+
+def test_a_bold_coloured_stroke_is_in_the_field_alone_and_lines_stay() -> None:
+    sheet = daubed_sheet()
+    seen = seen_by_g(sheet)
+    assert (seen[110:147, 44:100] > 230).all()  # the stroke within the box: paper
+    assert (seen[100:156, 40:41] < 40).all()  # the line under it
+    away = np.r_[0:100, 160:256]
+    assert (np.abs(seen[away].astype(int) - sheet[away]) <= 1).all()  # the fine blue line among others
+
+
+def test_a_drawing_without_black_lines_keeps_all_its_strokes() -> None:
+    sheet = daubed_sheet(line=255)
+    assert (np.abs(seen_by_g(sheet).astype(int) - sheet) <= 1).all()
+
+
+def test_a_drawing_in_black_alone_is_seen_as_it_is() -> None:
+    sheet = np.full((128, 96, 3), 255, np.uint8)
+    cv2.circle(sheet, (48, 60), 30, (0, 0, 0), 9)
+    assert (np.abs(seen_by_g(sheet).astype(int) - sheet) <= 1).all()

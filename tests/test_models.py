@@ -128,7 +128,7 @@ def test_refinement_starts_as_the_picture_of_half_the_resolution() -> None:
     generator = Generator(TINY.model_copy(update={"grain": False})).eval()
     half = Generator(TINY.model_copy(update={"grain": False, "refined": False})).eval()
     half.load_state_dict({key: generator.state_dict()[key] for key in half.state_dict()})
-    image = torch.rand(2, 3, 64, 64) * 2 - 1
+    image = torch.rand(2, 1, 64, 64).expand(-1, 3, -1, -1) * 2 - 1  # no coloured strokes
     field = torch.rand(2, 3, 64, 64) * 2 - 1
     small = [nn.functional.avg_pool2d(both, 2) for both in (image, field)]
     with torch.no_grad():
