@@ -124,8 +124,8 @@ class LossConfig(Frozen):
     """Standard deviation of the noise on that drawing, so that nothing faint can be read from it."""
     alternate_cycles: bool = True
     """Sketch cycle on even steps, photo cycle on odd ones: a third less time a step."""
-    sketch_every: PositiveInt = 1
-    """F and D_Y learn on every such step only: theirs is the easier half."""
+    sketch_every: int = Field(1, ge=0)
+    """F and D_Y learn on every such step only: theirs is the easier half. 0 leaves them as they are."""
     identity_every: PositiveInt = 5
     """Identity terms on every such step only: they change slowly and cost two more passes."""
 

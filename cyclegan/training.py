@@ -91,7 +91,8 @@ class CycleGAN:
     @property
     def _sketch_turn(self) -> bool:
         """Whether F and D_Y learn in this step; G and D_X always do."""
-        return self.number % self.config.loss.sketch_every == 0
+        every = self.config.loss.sketch_every
+        return every > 0 and self.number % every == 0
 
     def _generate(self, batch: Batch, known: Maps) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """What G and, in its turn, F make of the batch, and their losses; ``known`` are the photos' features."""

@@ -76,9 +76,10 @@ def test_critics_see_real_and_generated_as_one_batch(config: TrainConfig) -> Non
     assert (one - other).abs().max() > 1e-3
 
 
-def test_f_and_its_critic_can_rest(config: TrainConfig) -> None:
-    model = CycleGAN(changed(config, sketch_every=2, identity_every=1), CPU)
-    for resting in (False, True):
+@pytest.mark.parametrize(("every", "rests"), [(2, (False, True)), (0, (True, True))])
+def test_f_and_its_critic_can_rest(config: TrainConfig, every: int, rests: tuple[bool, ...]) -> None:
+    model = CycleGAN(changed(config, sketch_every=every, identity_every=1), CPU)
+    for resting in rests:
         before = {name: next(network.parameters()).clone() for name, network in model.networks.items()}
         found = model.step(random_batch())
         assert ("adversarial/sketch" in found) != resting
