@@ -95,6 +95,25 @@ def colour_field(drawing: Picture, seed: int | None = None) -> Picture:
     return _on_sheet(field, drawing)
 
 
+def field_of(photo: Picture, drawing: Picture) -> Picture:
+    """The ``photo``'s own colours as the field of a ``drawing`` of it, of the same size: in each part their mean."""
+    small, seen = _on_grid(drawing), _on_grid(photo)
+    enclosed = parts(small)
+    field = part_means(seen, (enclosed > 0) | (seen.min(axis=2) < 255 - LINE), enclosed)
+    field[outside(enclosed, small)] = PAPER
+    return _on_sheet((field + 0.5).astype(np.uint8), drawing)
+
+
+def part_means(picture: NDArray, inside: Map, parts: Map) -> NDArray[np.float32]:
+    """h×w×3: at each place the mean of its part's colours where ``inside``; where there is no part, of all."""
+    count = np.bincount(parts[inside], minlength=parts.max() + 1)[:, None]
+    sums = np.stack([np.bincount(parts[inside], c[inside], len(count)) for c in np.moveaxis(picture, 2, 0)], axis=1)
+    of_all = sums.sum(axis=0) / count.sum().clip(1)
+    means = np.where(count > 0, sums / count.clip(1), of_all)
+    means[0] = of_all  # outside the parts there is hardly more than the object's rim
+    return means.astype(np.float32)[parts]
+
+
 def tells_colours(drawing: Picture) -> bool:
     """Whether there are coloured strokes in ``drawing``."""
     return bool(_colourfulness(_on_grid(drawing)).any())

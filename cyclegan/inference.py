@@ -13,12 +13,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal, Self
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from cyclegan.colour_field import colour_fields
+from cyclegan.colour_field import colour_fields, field_of
 from cyclegan.config import GeneratorConfig, WeightsConfig
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
 from cyclegan.images import fit_square, resize, size_within, square_box, to_image, to_rgb, to_tensor
@@ -83,9 +84,13 @@ class Translator:
     def round_trip(
         self, image: Image.Image, direction: Direction, seed: int | None = None
     ) -> tuple[Image.Image, Image.Image]:
-        """(translated, returned): there with ``direction`` and back again from the 8-bit picture that came out."""
+        """(translated, returned): there with ``direction`` and back again from the 8-bit picture that came out.
+
+        A photo comes back in its own colours.
+        """
         translated = self._translate(image, direction, seed)
-        return translated, self._translate(translated, BACK[direction], seed)
+        photo = image if direction == "photo_to_sketch" else None
+        return translated, self._translate(translated, BACK[direction], seed, photo)
 
     def translate_sheets(self, sheets: Tensor, direction: Direction, seeds: Sequence[int] | None = None) -> Tensor:
         """Many pictures at once: B×3×S×S in [-1, 1], S = `config.image_size` → the same, on the CPU in float32.
@@ -94,20 +99,31 @@ class Translator:
         """
         return self._run(sheets, direction, seeds).float().cpu()
 
-    def _translate(self, image: Image.Image, direction: Direction, seed: int | None = None) -> Image.Image:
-        image = to_rgb(image)
+    def _translate(
+        self, image: Image.Image, direction: Direction, seed: int | None = None, coloured_as: Image.Image | None = None
+    ) -> Image.Image:
         size = self.config.image_size
-        sheet = to_tensor(fit_square(image, size)).unsqueeze(0)
-        result = to_image(self._run(sheet, direction, None if seed is None else [seed])[0])
+        image = to_rgb(image)
+        sheet = fit_square(image, size)
+        field = None
+        if coloured_as and self.config.generator.colour_field:
+            photo = fit_square(to_rgb(coloured_as), size)
+            field = to_tensor(Image.fromarray(field_of(np.asarray(photo), np.asarray(sheet)))).unsqueeze(0)
+        sheets = to_tensor(sheet).unsqueeze(0)
+        result = to_image(self._run(sheets, direction, None if seed is None else [seed], field)[0])
         return resize(result.crop(square_box(*image.size, size)), size_within(*image.size, MAX_RESULT_PIXELS))
 
-    def _run(self, sheets: Tensor, direction: Direction, seeds: Sequence[int] | None = None) -> Tensor:
-        """B×3×S×S → B×3×S×S, both in [-1, 1]."""
+    def _run(
+        self, sheets: Tensor, direction: Direction, seeds: Sequence[int] | None = None, fields: Tensor | None = None
+    ) -> Tensor:
+        """B×3×S×S → B×3×S×S, both in [-1, 1], as are ``fields``; without, the drawings or ``seeds`` tell colours."""
         if direction == "photo_to_sketch":
             return self._worker.submit(self._compute, self._F, sheets).result()
-        told = self.config.generator.colour_field
-        fields = (colour_fields(sheets, seeds),) if told else ()  # here: the worker is for what fills all cores
-        return self._worker.submit(self._compute, self._G, sheets, *fields).result()
+        if not self.config.generator.colour_field:
+            return self._worker.submit(self._compute, self._G, sheets).result()
+        if fields is None:
+            fields = colour_fields(sheets, seeds)  # here: the worker is for what fills all cores
+        return self._worker.submit(self._compute, self._G, sheets, fields).result()
 
     @torch.inference_mode()
     def _compute(self, network: nn.Module, *sheets: Tensor) -> Tensor:

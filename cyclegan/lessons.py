@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cyclegan.colour_field import PAPER, colour_field, in_colourway, outside, parts
+from cyclegan.colour_field import PAPER, colour_field, in_colourway, outside, part_means, parts
 from cyclegan.config import DataConfig
 from cyclegan.hints import colour_hints
 from cyclegan.inking import CANONICAL, KINDS, Drawing, Style, ink
@@ -181,20 +181,9 @@ def _on_photo(parts: Map, photo: Picture) -> Map:
     return cv2.resize(parts, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def _means(picture: NDArray, mask: Picture, parts: Map) -> NDArray[np.float32]:
-    """H×W×3: at each place the mean of its part's colours within ``mask`` (255); where there is no part, of all."""
-    inside = mask > 127
-    count = np.bincount(parts[inside], minlength=parts.max() + 1)[:, None]
-    sums = np.stack([np.bincount(parts[inside], c[inside], len(count)) for c in np.moveaxis(picture, 2, 0)], axis=1)
-    of_all = sums.sum(axis=0) / count.sum().clip(1)
-    means = np.where(count > 0, sums / count.clip(1), of_all)
-    means[0] = of_all  # outside the parts there is hardly more than the object's rim
-    return means.astype(np.float32)[parts]
-
-
 def _colours_of(photo: Picture, mask: Picture, parts: Map) -> Picture:
     """The field of the ``photo``'s own colours, the mean of each part."""
-    return (_means(photo, mask, parts) + 0.5).astype(np.uint8)
+    return (part_means(photo, mask > 127, parts) + 0.5).astype(np.uint8)
 
 
 def _in_colours(photo: Picture, mask: Picture, colours: Lab, parts: Map | None = None) -> Picture:
@@ -203,7 +192,7 @@ def _in_colours(photo: Picture, mask: Picture, colours: Lab, parts: Map | None =
     if mask.max() < 128:
         return photo
     lab = _lab(photo / 255)
-    mean = _means(lab, mask, np.zeros(mask.shape, int) if parts is None else parts)
+    mean = part_means(lab, mask > 127, np.zeros(mask.shape, int) if parts is None else parts)
     mean[..., 0] = np.clip(mean[..., 0], 2, 98)
     lab[..., 1:] -= _share(lab, mean) * mean[..., 1:]
     gamma = np.clip(np.log(colours[..., 0] / 100) / np.log(mean[..., 0] / 100), 0.3, 3.0)

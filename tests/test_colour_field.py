@@ -10,6 +10,7 @@ from cyclegan.colour_field import (
     COLOURWAYS,
     colour_field,
     colour_fields,
+    field_of,
     in_colourway,
     parts,
     tells_colours,
@@ -203,3 +204,22 @@ def test_a_drawing_in_black_alone_is_seen_as_it_is() -> None:
     sheet = np.full((128, 96, 3), 255, np.uint8)
     cv2.circle(sheet, (48, 60), 30, (0, 0, 0), 9)
     assert (np.abs(seen_by_g(sheet).astype(int) - sheet) <= 1).all()
+
+
+def test_the_field_of_a_photo_has_the_mean_of_each_part_and_paper_around() -> None:
+    drawing = sheet((38, 64, 24, 40), (92, 64, 24, 40))
+    photo = np.full_like(drawing, 255)
+    photo[26:102, 16:40], photo[26:102, 40:62] = (200, 0, 0), (100, 0, 0)
+    photo[26:102, 68:116] = BLUE
+    field = field_of(photo, drawing).astype(int)
+    assert np.abs(field[64, 38] - (155, 20, 20)).max() < 30  # with some paper at its ends
+    assert np.abs(field[64, 92] - BLUE).max() < 30
+    assert (field[3, 3] == 255).all()
+
+
+def test_of_an_open_drawing_all_takes_the_mean_of_what_is_no_paper() -> None:
+    drawing = np.full((64, 64, 3), 255, np.uint8)
+    drawing[20, 10:50] = 0
+    photo = np.full_like(drawing, 255)
+    photo[20:40, 10:50] = RED
+    assert (np.abs(field_of(photo, drawing).astype(int) - RED) <= 1).all()
