@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from cyclegan.images import largest_channel
+from cyclegan.inking import REFERENCE
 from cyclegan.skeleton import thinned
 
 Picture = NDArray  # H×W×3 uint8, RGB
@@ -121,10 +122,14 @@ def tells_colours(drawing: Picture) -> bool:
 
 def colour_fields(drawings: Tensor, seeds: Sequence[int] | None = None) -> Tensor:
     """`colour_field` of each of B×3×H×W ``drawings`` in [-1, 1], same shape and range."""
-    pictures = ((drawings.detach().float() + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    told = zip(pictures, seeds or repeat(None), strict=seeds is not None)
+    told = zip(to_pictures(drawings), seeds or repeat(None), strict=seeds is not None)
     fields = torch.from_numpy(np.stack([colour_field(*one) for one in told])).permute(0, 3, 1, 2)
     return fields.to(drawings.device, drawings.dtype) / 127.5 - 1
+
+
+def to_pictures(sheets: Tensor) -> Picture:
+    """B×3×H×W in [-1, 1] → B×H×W×3 uint8."""
+    return ((sheets.detach().float() + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
 def without_daubs(drawings: Tensor, fields: Tensor) -> Tensor:
@@ -138,7 +143,7 @@ def without_daubs(drawings: Tensor, fields: Tensor) -> Tensor:
     if not coloured.any():
         return drawings
     inked = (~coloured & (lightest < INK)).float().mean((2, 3), keepdim=True) > FEWEST
-    width = round(BOLD * max(drawings.shape[-2:]) / 256) | 1
+    width = round(BOLD * max(drawings.shape[-2:]) / REFERENCE) | 1
     # closed over lines, then opened, and as wide again as the stroke's soft edge
     bold = _dilated(_eroded(_dilated(coloured & inked, width), 2 * width - 1), width + 2)
     over_paper = (lightest + 1) / (fields.amax(1, keepdim=True) + 1).clamp(min=0.1)

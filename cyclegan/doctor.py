@@ -90,6 +90,12 @@ def treat(drawing: Image.Image, size: int) -> Treatment:
     return Treatment(sheet, _remark(clean, inverted, region != whole, width), region, drawing.size)
 
 
+def is_photo(picture: Picture) -> bool:
+    """Whether H×W×3 uint8 RGB pixels show a thing, softly shaded, rather than lines."""
+    lightest, darkest = _extremes(picture)
+    return _is_photo(darkest, _is_clean(lightest, darkest))
+
+
 def _remark(clean: bool, inverted: bool, framed: bool, width: float) -> str:
     if not clean:
         return "The paper was wiped away and your lines were drawn in black."

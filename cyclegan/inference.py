@@ -15,12 +15,14 @@ from typing import Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from cyclegan.colour_field import colour_fields, field_of
+from cyclegan.colour_field import colour_fields, field_of, to_pictures, without_daubs
 from cyclegan.config import GeneratorConfig, WeightsConfig
+from cyclegan.doctor import is_photo
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
 from cyclegan.images import fit_square, resize, size_within, square_box, to_image, to_rgb, to_tensor
 from cyclegan.models import Generator
@@ -88,9 +90,15 @@ class Translator:
 
         A photo comes back in its own colours.
         """
-        translated = self._translate(image, direction, seed)
-        photo = image if direction == "photo_to_sketch" else None
-        return translated, self._translate(translated, BACK[direction], seed, photo)
+        size = self.config.image_size
+        image = to_rgb(image)
+        sheet = fit_square(image, size)
+        translated = self._on_sheet(sheet, image.size, direction, seed)
+        back = fit_square(translated, size)
+        field = None
+        if direction == "photo_to_sketch" and self.config.generator.colour_field:
+            field = field_of(np.asarray(sheet), np.asarray(back))
+        return translated, self._on_sheet(back, translated.size, BACK[direction], seed, field)
 
     def translate_sheets(self, sheets: Tensor, direction: Direction, seeds: Sequence[int] | None = None) -> Tensor:
         """Many pictures at once: B×3×S×S in [-1, 1], S = `config.image_size` → the same, on the CPU in float32.
@@ -99,19 +107,23 @@ class Translator:
         """
         return self._run(sheets, direction, seeds).float().cpu()
 
-    def _translate(
-        self, image: Image.Image, direction: Direction, seed: int | None = None, coloured_as: Image.Image | None = None
-    ) -> Image.Image:
-        size = self.config.image_size
+    def _translate(self, image: Image.Image, direction: Direction, seed: int | None = None) -> Image.Image:
         image = to_rgb(image)
-        sheet = fit_square(image, size)
-        field = None
-        if coloured_as and self.config.generator.colour_field:
-            photo = fit_square(to_rgb(coloured_as), size)
-            field = to_tensor(Image.fromarray(field_of(np.asarray(photo), np.asarray(sheet)))).unsqueeze(0)
+        return self._on_sheet(fit_square(image, self.config.image_size), image.size, direction, seed)
+
+    def _on_sheet(
+        self,
+        sheet: Image.Image,
+        size: tuple[int, int],
+        direction: Direction,
+        seed: int | None = None,
+        field: NDArray[np.uint8] | None = None,
+    ) -> Image.Image:
+        """The S×S ``sheet``, which an image of ``size`` lies on, translated, cut out and brought to that size."""
+        fields = None if field is None else to_tensor(Image.fromarray(field)).unsqueeze(0)
         sheets = to_tensor(sheet).unsqueeze(0)
-        result = to_image(self._run(sheets, direction, None if seed is None else [seed], field)[0])
-        return resize(result.crop(square_box(*image.size, size)), size_within(*image.size, MAX_RESULT_PIXELS))
+        result = to_image(self._run(sheets, direction, None if seed is None else [seed], fields)[0])
+        return resize(result.crop(square_box(*size, result.width)), size_within(*size, MAX_RESULT_PIXELS))
 
     def _run(
         self, sheets: Tensor, direction: Direction, seeds: Sequence[int] | None = None, fields: Tensor | None = None
@@ -123,7 +135,9 @@ class Translator:
             return self._worker.submit(self._compute, self._G, sheets).result()
         if fields is None:
             fields = colour_fields(sheets, seeds)  # here: the worker is for what fills all cores
-        return self._worker.submit(self._compute, self._G, sheets, fields).result()
+        whole = torch.tensor([is_photo(picture) for picture in to_pictures(sheets)])  # in the place of drawings
+        shown = torch.where(whole[:, None, None, None], sheets, without_daubs(sheets, fields))
+        return self._worker.submit(self._compute, self._G, shown, fields).result()
 
     @torch.inference_mode()
     def _compute(self, network: nn.Module, *sheets: Tensor) -> Tensor:

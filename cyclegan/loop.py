@@ -59,7 +59,8 @@ def train(
             bar.set_postfix({name: f"{value:.2f}" for name, value in tracker.recent.items()}, refresh=False)
             now, over = time.monotonic(), stop.is_set() or model.number == config.steps
             if over or now - sampled > 60 * config.sample_minutes:
-                sample_sheet(model.shown_G, model.shown_F, shown, tracker.samples / f"{model.number:07d}.jpg")
+                path = tracker.samples / f"{model.number:07d}.jpg"
+                sample_sheet(model.shown_G, model.shown_F, shown, path, config.generator.colour_field)
                 sampled = now
             if over or now - saved > 60 * config.checkpoint_minutes:
                 save_checkpoint(checkpoint, model)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cyclegan.colour_field import colour_fields, without_daubs
+from cyclegan.colour_field import colour_fields
 from cyclegan.config import DiscriminatorConfig, GeneratorConfig
 
 MIN_SIDE = 32
@@ -73,8 +73,7 @@ class Generator(nn.Module):
             raise ValueError(f"images must be at least {MIN_SIDE}×{MIN_SIDE} pixels, not {height}×{width}")
         right, below = -width % self.stride, -height % self.stride
         if self.told_colour:
-            field = colour_fields(image) if field is None else field
-            image = torch.cat((without_daubs(image, field), field), dim=1)
+            image = torch.cat((image, colour_fields(image) if field is None else field), dim=1)
         if right or below:
             image = functional.pad(image, (0, right, 0, below), mode="replicate")
         if self.refinement:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cyclegan import images
+from cyclegan.colour_field import colour_fields, without_daubs
 
 
 class Tracker:
@@ -73,12 +74,17 @@ class Tracker:
 
 
 @torch.no_grad()
-def sample_sheet(G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Path) -> None:
-    """Save sketch | photo | cycled sketch and photo | sketch | cycled photo, a row a sample of ``batch``."""
+def sample_sheet(G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Path, told: bool) -> None:
+    """Save sketch | photo | cycled sketch and photo | sketch | cycled photo, a row a sample of ``batch``.
+
+    ``told``: whether G is told colours, and so shown no bold strokes of them.
+    """
     sketch, photo = batch["sketch"], batch["photo"]
     modes = G.training, F.training
     G.eval(), F.eval()
-    fake_photo, fake_sketch = G(sketch), F(photo)
+    fields = colour_fields(sketch)
+    fake_photo = G(without_daubs(sketch, fields), fields) if told else G(sketch)
+    fake_sketch = F(photo)
     columns = (sketch, fake_photo, F(fake_photo), photo, fake_sketch, G(fake_sketch))
     G.train(modes[0]), F.train(modes[1])
     labels = ("sketch", "photo", "cycled", "photo", "sketch", "cycled")

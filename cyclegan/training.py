@@ -14,6 +14,7 @@ from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cyclegan import losses
+from cyclegan.colour_field import without_daubs
 from cyclegan.config import TrainConfig
 from cyclegan.data import Batch
 from cyclegan.models import Discriminator, Generator
@@ -99,7 +100,7 @@ class CycleGAN:
         sketch, lines, photo, field = batch["sketch"], batch["lines"], batch["photo"], batch["field"]
         loss, found = self.config.loss, {}
         told = batch["paired"] if self.config.generator.colour_field else batch["coloured"]
-        fake_photo, fake_sketch = self.G(sketch, field), self.F(photo)
+        fake_photo, fake_sketch = self.G(self._shown(sketch, field), field), self.F(photo)
         fakes = {"photo": fake_photo, "sketch": fake_sketch} if self._sketch_turn else {"photo": fake_photo}
         reals = {"photo": photo, "sketch": batch["traced"]}
         maps = {kind: self._beside(kind, fake, reals[kind]) for kind, fake in fakes.items()}
@@ -116,7 +117,7 @@ class CycleGAN:
             if loss.cycle_photo and not (loss.alternate_cycles and self.number % 2 == 0):
                 drawn = self._noisy(fake_sketch.detach() if loss.stop_gradient else fake_sketch)
                 drawn = torch.minimum(drawn, batch["hints"])
-                found["cycle/photo"] = losses.cycle(self.G(drawn, field), photo)
+                found["cycle/photo"] = losses.cycle(self.G(self._shown(drawn, field), field), photo)
             if loss.identity and self.number % loss.identity_every == 0:
                 found["identity/photo"] = losses.identity(self.G(photo), photo)
                 if "sketch" in fakes:
@@ -180,6 +181,9 @@ class CycleGAN:
         logits = self.D_features([torch.cat(both) for both in zip(fake["projected"], real["projected"], strict=True)])
         count = len(real["projected"][0])
         return [(score[:-count], score[-count:]) for score in logits]
+
+    def _shown(self, drawings: Tensor, fields: Tensor) -> Tensor:
+        return without_daubs(drawings, fields) if self.config.generator.colour_field else drawings
 
     def _noisy(self, drawn: Tensor) -> Tensor:
         noise = torch.randn(drawn.shape, generator=self.noise, device=drawn.device)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import nn
 
 from cyclegan import inference
@@ -106,6 +106,30 @@ def test_a_photo_comes_back_in_its_own_colours(translator: Translator, make_draw
     assert same(red[0], blue[0])
     assert same(red[1], again[1])
     assert not same(red[1], blue[1])
+
+
+def test_a_bold_stroke_is_told_and_not_shown_and_a_photo_stays_whole(
+    translator: Translator, make_drawing: Make, monkeypatch
+) -> None:
+    shown = []
+
+    def generator(sheets: torch.Tensor, fields: torch.Tensor) -> torch.Tensor:
+        shown.append(sheets)
+        return sheets
+
+    monkeypatch.setattr(translator, "_G", generator)
+    drawing = make_drawing((64, 64))
+    ImageDraw.Draw(drawing).line((26, 32, 38, 32), fill="red", width=8)
+    shades = np.tile(np.linspace(20, 250, 48), (48, 1))
+    thing = np.full((64, 64, 3), 255)
+    thing[8:56, 8:56] = np.stack((shades, 0.6 * shades, 0.6 * shades), axis=2)
+    thing[8:12, 8:56] = 0
+    for sheet in (drawing, Image.fromarray(thing.astype(np.uint8))):
+        translator.sketch_to_photo(sheet)
+    (lines, photo) = ((one[0].permute(1, 2, 0).float().numpy() + 1) * 127.5 for one in shown)
+    assert np.ptp(lines, axis=2).max() < 2
+    assert np.ptp(np.asarray(drawing).astype(int), axis=2).max() > 200
+    assert np.abs(photo - thing).max() < 2
 
 
 def test_the_seed_chooses_colours_and_each_drawing_has_its_own(translator: Translator, make_drawing: Make) -> None:
