@@ -173,7 +173,7 @@ def _translate(options: argparse.Namespace) -> Convert:
 
 
 def _make_sketches(options: argparse.Namespace) -> Convert:
-    from cyclegan.sketching import Style, sketch  # OpenCV: not needed to translate
+    from cyclegan.drawing.tracing import Style, sketch  # OpenCV: not needed to translate
 
     def convert(image: Image.Image, name: Path) -> list[Image.Image]:
         # Seeded by the name, so that a photo's drawings do not change when another photo is added.
@@ -184,7 +184,8 @@ def _make_sketches(options: argparse.Namespace) -> Convert:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from cyclegan import drawings, evaluation, features, heldout  # OpenCV: not needed to translate
+    from cyclegan.evaluation import drawings, features, held_out  # OpenCV: not needed to translate
+    from cyclegan.evaluation import report as evaluation
 
     extractor = None
     if options.features != "none":
@@ -195,7 +196,7 @@ def _evaluate(options: argparse.Namespace) -> int:
                 return _fail(str(error))
             tqdm.write(str(error))  # all other numbers need nothing
     translator = Translator.from_pretrained(options.weights)
-    material = heldout.gather(translator.config, options.photos, options.sketches, options.count, options.all)
+    material = held_out.gather(translator.config, options.photos, options.sketches, options.count, options.all)
     fixed = drawings.read_drawings(options.drawings, translator.config.image_size) if options.drawings else {}
     report = evaluation.evaluate(translator, material, extractor)
     if fixed:
@@ -207,7 +208,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
-    from cyclegan import publishing  # most of the Hub's client: not needed to translate
+    from cyclegan.publishing import upload as publishing  # most of the Hub's client: not needed to translate
 
     name = options.repository
     try:

@@ -19,9 +19,28 @@ class ConfigError(ValueError):
 Model = TypeVar("Model", bound=BaseModel)
 
 # Bounds that no sensible setting meets: config.json may come from a stranger.
-Width = Annotated[int, Field(ge=1, le=4096)]
+Channels = Annotated[int, Field(ge=1, le=4096)]
 Blocks = Annotated[int, Field(ge=0, le=16)]
 Side = Annotated[int, Field(ge=32, le=2048)]
+
+
+RENAMED = {
+    "generator.widths": "generator.channels",
+    "generator.top_width": "generator.top_channels",
+    "generator.colour_field": "generator.colour_map",
+    "generator.grain": "generator.noise_input",
+    "generator.refined": "generator.coarse_to_fine",
+    "generator.grey": "generator.greyscale",
+    "discriminator.widths": "discriminator.channels",
+    "data.made_share": "data.paired_prob",
+    "data.hint_share": "data.hint_prob",
+    "data.unfinished_share": "data.unfinished_prob",
+    "data.evenness": "data.folder_balance",
+    "loss.kind": "loss.gan_mode",
+    "critic_pace": "discriminator_lr_ratio",
+    "fixed_norms_from": "freeze_norms_from",
+}
+"""Settings of earlier versions and what they are called now."""
 
 
 class Frozen(BaseModel):
@@ -31,39 +50,44 @@ class Frozen(BaseModel):
 class GeneratorConfig(Frozen):
     """A U-Net; the default has 4.91 M parameters (9.9 MB in half precision)."""
 
-    widths: tuple[Width, ...] = Field((32, 64, 128, 256, 192), min_length=2, max_length=7)
+    channels: tuple[Channels, ...] = Field((32, 64, 128, 256, 192), min_length=2, max_length=7)
     """Channels after each halving of the resolution."""
-    top_width: Width = 24
-    """Channels at full resolution, the costliest place."""
+    top_channels: Channels = 24
+    """Channels at full resolution, where they cost most."""
     bottleneck_blocks: Blocks = 2
-    colour_field: bool = True
-    """Whether G is told what colour to take at every place."""
-    grain: bool = True
-    """Whether G is given noise to make textures of."""
-    refined: bool = True
-    """Whether G draws at half the resolution and then refines. Light and shade of whole objects come from few pixels,
-    and a picture of half the side costs a quarter."""
-    grey: bool = False
-    """Whether all channels of the picture are one, as F's always are: a tinge in a drawing would be a colour hint."""
+    colour_map: bool = True
+    """Whether G is conditioned on a colour map."""
+    noise_input: bool = True
+    """Whether G gets a noise channel to make textures of."""
+    coarse_to_fine: bool = True
+    """Whether the U-Net works at half the resolution, followed by a local enhancer (pix2pixHD). Light and shade of whole
+    objects are best learnt at a low resolution, where an image also costs a quarter."""
+    greyscale: bool = False
+    """Whether all channels of the output are equal, as F's always are: a tint in a drawing would be a colour hint."""
     decoder_blocks: tuple[Blocks, ...] = (0, 2, 1, 0)
     """Residual blocks after each step of the decoder, from stride 2 down to the stride before the bottleneck's."""
 
+    @property
+    def condition_channels(self) -> int:
+        """Channels of the generator's second input."""
+        return 3 * self.colour_map
+
     def of(self, name: str) -> GeneratorConfig:
-        """What "G" or "F" is built from: F draws crisp lines in greys, with no need of colours or textures."""
-        lines = {"colour_field": False, "grain": False, "refined": False, "grey": True}
+        """What "G" or "F" is built from: F draws crisp grey lines, which needs neither colours nor textures."""
+        lines = {"colour_map": False, "noise_input": False, "coarse_to_fine": False, "greyscale": True}
         return self if name == "G" else self.model_copy(update=lines)
 
     @model_validator(mode="after")
-    def _one_entry_a_step(self) -> GeneratorConfig:
-        if len(self.decoder_blocks) != len(self.widths) - 1:
-            raise ValueError("decoder_blocks needs one entry for each of widths but the last")
+    def _one_entry_per_step(self) -> GeneratorConfig:
+        if len(self.decoder_blocks) != len(self.channels) - 1:
+            raise ValueError("decoder_blocks needs one entry for each entry of channels but the last")
         return self
 
 
 class DiscriminatorConfig(Frozen):
-    """A PatchGAN; three widths see patches of 70×70 pixels."""
+    """A PatchGAN; with three entries it judges patches of 70×70 pixels."""
 
-    widths: tuple[Width, ...] = Field((32, 64, 128), min_length=1, max_length=5)
+    channels: tuple[Channels, ...] = Field((32, 64, 128), min_length=1, max_length=5)
     """Channels after each halving of the resolution."""
 
 
@@ -72,23 +96,23 @@ class DataConfig(Frozen):
 
     photos: Path
     sketches: Path | None = None
-    made_share: float = Field(1.0, ge=0, le=1)
-    """Share of samples whose drawing is made from their photo (and so paired); the rest take one of ``sketches``."""
+    paired_prob: float = Field(1.0, ge=0, le=1)
+    """Probability that a sample's drawing is made from its photo (and so paired); the others take one of ``sketches``."""
     size: Side = 256
     """Side of the square training images in pixels."""
     batch: PositiveInt = 8
     workers: int = Field(1, ge=0)
     held_out: float = Field(0.05, ge=0, lt=1)
     """Share of files kept back for evaluation, by a hash of their names."""
-    hint_share: float = Field(0.65, ge=0, le=1)
-    """Share of made drawings with strokes in the photo's colours; 0 trains a model that takes no colour hints."""
+    hint_prob: float = Field(0.65, ge=0, le=1)
+    """Probability that a paired drawing has colour hints: strokes in the photo's colours. 0 trains without them."""
     colourways: bool = False
-    """Whether half of the photos whose drawing has no hints take a colourway, part by part, as G then has to."""
-    unfinished_share: float = Field(0.15, ge=0, le=1)
-    """Share of the made drawings of plain things that stop before the last stroke, as live drawing sends them."""
-    evenness: float = Field(0.0, ge=0, le=1)
-    """How evenly the subfolders of photos are shown: 0 every photo once an epoch, 1 every subfolder alike; between, the
-    photos of a folder n times smaller than the largest come about n^evenness times."""
+    """Whether half of the photos whose drawing has no hints are recoloured region by region in a colourway."""
+    unfinished_prob: float = Field(0.15, ge=0, le=1)
+    """Probability that the drawing of a plain object stops before its last stroke, as drawings do in live use."""
+    folder_balance: float = Field(0.0, ge=0, le=1)
+    """How evenly subfolders of photos are sampled. 0: every photo once an epoch; 1: every subfolder equally often; in
+    between, photos of a folder n times smaller than the largest are repeated about n^folder_balance times."""
     min_scale: float = Field(0.6, gt=0, le=1)
     """Smallest size of the object, relative to the fitted photo."""
 
@@ -96,43 +120,43 @@ class DataConfig(Frozen):
 class LossConfig(Frozen):
     """Weights of the generators' losses (0 leaves a term out) and what they are made of; formulas in ``losses.py``."""
 
-    kind: Literal["vanilla", "lsgan"] = "lsgan"
+    gan_mode: Literal["vanilla", "lsgan"] = "lsgan"
     adversarial_photo: float = Field(1.0, ge=0)
     adversarial_sketch: float = Field(1.0, ge=0)
     cycle_sketch: float = Field(5.0, ge=0)
     cycle_photo: float = Field(5.0, ge=0)
     identity: float = Field(1.0, ge=0)
     paired_sketch: float = Field(0.0, ge=0)
-    """L1 to the drawing that was made from a photo: there is one."""
+    """L1 to the drawing made from the photo, which is unique."""
     paired_photo: float = Field(0.0, ge=0)
-    """L1 to the photo that a drawing was made from: there could be many, and much of this makes their mean."""
+    """L1 to the photo that the drawing was made from. Many photos fit one drawing, and a large weight yields their mean."""
     colour: float = Field(0.0, ge=0)
-    """L1 to that photo with both pooled by 8, where G is told its colour: elsewhere it would teach the mean."""
+    """L1 to that photo with both pooled by 8, where G is given its colours: elsewhere it would teach the mean."""
     feature_matching: float = Field(0.0, ge=0)
-    """The same pairs, in the critics' features."""
+    """The same pairs, in the discriminators' features."""
     perceptual: float = Field(0.0, ge=0)
     """The same pairs, in the features of an ImageNet network."""
     texture: float = Field(0.0, ge=0)
-    """The same pairs, in how much those features vary nearby."""
+    """The same pairs, in the local deviation of those features."""
     projected: float = Field(0.0, ge=0)
-    """Adversarial loss of a second critic of photos, one of those same features."""
+    """Adversarial loss of the discriminator of ImageNet features."""
     perceptual_weights: Path | None = None
     """State dict of torchvision's MobileNetV2; None lets torchvision download it."""
     stop_gradient: bool = True
-    """Photo cycle: no gradient through the drawing, else F hides the photo's colours in it as dots."""
+    """Photo cycle: no gradient through the drawing, or F hides the photo's colours in it as faint dots."""
     drawing_noise: float = Field(0.05, ge=0)
-    """Standard deviation of the noise on that drawing, so that nothing faint can be read from it."""
+    """Standard deviation of the noise added to that drawing, so that nothing faint can be read from it."""
     alternate_cycles: bool = True
-    """Sketch cycle on even steps, photo cycle on odd ones: a third less time a step."""
+    """Sketch cycle on even steps, photo cycle on odd ones: a third less time per step."""
     sketch_every: int = Field(1, ge=0)
-    """F and D_Y learn on every such step only: theirs is the easier half. 0 leaves them as they are."""
+    """F and D_Y learn on every n-th step: theirs is the easier half. 0 keeps them fixed."""
     identity_every: PositiveInt = 5
-    """Identity terms on every such step only: they change slowly and cost two more passes."""
+    """Identity terms on every n-th step: they change slowly and cost two more passes."""
 
     def weight(self, name: str) -> float:
-        """Weight of the loss ``name``, as in ``cycle/sketch`` or ``texture/photo``; the critics' own count once."""
-        kind, own = name.partition("/")[0], name.replace("/", "_")
-        return 1.0 if kind == "critic" else getattr(self, own if own in LossConfig.model_fields else kind)
+        """Weight of the loss ``name``, such as ``cycle/sketch`` or ``texture/photo``; 1 for those of discriminators."""
+        term, own = name.partition("/")[0], name.replace("/", "_")
+        return 1.0 if term == "discriminator" else getattr(self, own if own in LossConfig.model_fields else term)
 
 
 class TrainConfig(Frozen):
@@ -149,20 +173,20 @@ class TrainConfig(Frozen):
     steps: PositiveInt
     decay_from: float = Field(0.5, ge=0, le=1)
     """Share of the steps after which the learning rate goes linearly to zero."""
-    fixed_norms_from: float = Field(1.0, ge=0, le=1)
-    """Share of the steps after which the generators learn with the running statistics that they are shown with: till
-    then a rare input, such as a thick pen, sways those of its own small batch, and looks different when shown."""
+    freeze_norms_from: float = Field(1.0, ge=0, le=1)
+    """Share of the steps after which batch norm uses its running statistics, as in eval mode. In small batches a rare
+    input, such as a thick pen, dominates the batch statistics, and would look different at inference."""
     learning_rate: float = Field(2e-4, gt=0)
-    critic_pace: float = Field(1.0, gt=0)
+    discriminator_lr_ratio: float = Field(1.0, gt=0)
     """The discriminators' learning rate relative to the generators' (Heusel et al., NeurIPS 2017: two time scales)."""
     betas: tuple[float, float] = (0.5, 0.999)
     ema: float = Field(0.998, ge=0, lt=1)
-    """Decay per step of the moving average of the generators: what is shown and shipped."""
+    """Decay per step of the moving average of the generators, which is what is evaluated and exported."""
     pool: int = Field(50, ge=0)
-    """Generated images remembered for each discriminator; 0 shows it only the newest."""
+    """Generated images kept for each discriminator (history pool); 0 shows it only the newest."""
     seed: int = 0
     bfloat16: bool = True
-    """Autocast to bfloat16: 1.4 times the pace on processors that have it."""
+    """Autocast to bfloat16: 1.4 times as fast on processors with native support."""
     log_every: PositiveInt = 50
     """Steps a row of the CSV averages over."""
     sample_minutes: float = Field(5.0, gt=0)
@@ -209,9 +233,11 @@ def parse(model: type[Model], settings: Any, where: str) -> Model:
     try:
         return model.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "the settings"
-        raise ConfigError(f"{where}: {name}: {first['msg']}.") from None
+        errors = {".".join(map(str, one["loc"])): one["msg"] for one in error.errors()}
+    if old := next((name for name in errors if name in RENAMED), None):
+        raise ConfigError(f"{where}: {old} is called {RENAMED[old]} now.")
+    name, message = next(iter(errors.items()))
+    raise ConfigError(f"{where}: {name or 'the settings'}: {message}.")
 
 
 def _toml_value(text: str) -> Any:

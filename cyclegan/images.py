@@ -32,6 +32,7 @@ ORIENTATION = 0x0112  # EXIF's tag
 # Pillow warns of pictures from 89 megapixels on, in the log of a server; here their size is checked, and refused.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
+RGBArray = NDArray[np.uint8]  # H×W×3, or N×H×W×3 where it says so
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, as PIL's crop takes it
 
 
@@ -223,6 +224,17 @@ def to_tensor(image: Image.Image) -> Tensor:
     """RGB image → 3 × H × W float32 in [-1, 1]."""
     array = np.array(image, dtype=np.float32)
     return torch.from_numpy(array).permute(2, 0, 1).div_(127.5).sub_(1.0)
+
+
+def to_batch(arrays: RGBArray) -> Tensor:
+    """N×H×W×3 uint8 → N×3×H×W float32 in [-1, 1]."""
+    return torch.from_numpy(arrays.astype(np.float32)).permute(0, 3, 1, 2).div_(127.5).sub_(1.0)
+
+
+def to_arrays(batch: Tensor) -> RGBArray:
+    """N×3×H×W of any float dtype and device, in [-1, 1] (values outside are clipped) → N×H×W×3 uint8."""
+    rounded = batch.detach().float().clamp(-1, 1).add(1).mul(127.5).round().to("cpu", torch.uint8)
+    return rounded.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def to_image(tensor: Tensor) -> Image.Image:

@@ -1,62 +1,71 @@
-"""A picture in, a picture out: sketch → photo with G, photo → sketch with F.
+"""An image in, an image out: sketch → photo with G, photo → sketch with F.
 
-The networks know objects on a square sheet of `config.image_size` pixels, so that is where they work: an image of any
-size is fitted on a white sheet of that size, translated, cut out again and brought back to the size it came with. A
-larger sheet would show them objects of a size they have never seen.
+The networks know objects on a square sheet of `config.image_size` pixels, and work there: an image of any size is fitted
+onto a white sheet of that size, translated, cropped and brought back to the size it came with. On a larger sheet they
+would see objects of a size that they were not trained on.
 """
 
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from cyclegan.colour_field import colour_fields, field_of, to_pictures, without_daubs
+from cyclegan.colour.colour_map import colour_map, photo_colour_map, without_colour_strokes
 from cyclegan.config import GeneratorConfig, WeightsConfig
-from cyclegan.doctor import is_photo
+from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
+from cyclegan.drawing.normalise import is_photo
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
-from cyclegan.images import fit_square, resize, size_within, square_box, to_image, to_rgb, to_tensor
-from cyclegan.models import Generator
+from cyclegan.images import RGBArray, fit_square, resize, size_within, square_box, to_arrays, to_batch, to_rgb
+from cyclegan.models import Generator, fold_batch_norms
 from cyclegan.weights import StateDict, Weights, WeightsError
 
 log = logging.getLogger(__name__)
 
 MAX_RESULT_PIXELS = 2048 * 2048
-"""A result has the size that came in, or the largest of that shape with so many pixels."""
+"""A result has the size of the input, or the largest size of its shape within this limit."""
 
 Direction = Literal["sketch_to_photo", "photo_to_sketch"]
 BACK: dict[Direction, Direction] = {"sketch_to_photo": "photo_to_sketch", "photo_to_sketch": "sketch_to_photo"}
-MAKERS: dict[Direction, str] = {"sketch_to_photo": "generator_G", "photo_to_sketch": "generator_F"}
+GENERATOR_FILES: dict[Direction, str] = {"sketch_to_photo": "generator_G", "photo_to_sketch": "generator_F"}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a generator is given, all of it computed once: S×S×3 arrays."""
+
+    image: RGBArray
+    colour_map: RGBArray | None = None
+    """G's condition; None for F, and for a G without one."""
+    is_photo: bool = False
+    """Whether ``image``, given as a sketch, is a photo, whose colours are no colour strokes."""
 
 
 class Translator:
-    """Both generators, ready to use: no gradient, no state, one picture at a time; safe to call from many threads."""
+    """Both generators, ready for inference: stateless, without gradients, and safe to call from many threads."""
 
     def __init__(self, weights: Weights, device: str = "auto", dtype: torch.dtype | None = None) -> None:
-        """``device``: "auto" takes CUDA, then Apple's MPS, then the CPU. ``dtype``: None takes bfloat16 where the
-        processor computes in it (three to four times the pace), else float32.
+        """``device``: "auto" takes the accelerator if there is one, else the CPU. ``dtype``: None takes bfloat16 on a CPU
+        with native support (three to four times as fast), else float32.
 
         Raises:
             WeightsError: the weights give no finite picture.
         """
         self.config: WeightsConfig = weights.config
         self.folder = weights.folder
-        self._device = _pick_device(device)
-        self._dtype = dtype or _fastest_dtype(self._device)
+        self._device = pick_device(device)
+        self._dtype = dtype or fastest_dtype(self._device)
         if self._device.type == "cpu":  # a container's quota, not the host's processors: more threads only throttle
             torch.set_num_threads(min(torch.get_num_threads(), usable_cpus()))
         self._G, self._F = (self._ready(weights.config.generator.of(name), weights.networks[name]) for name in "GF")
-        # One thread for all: calls side by side would fight for the same cores, and each thread that computes keeps
-        # buffers and OpenMP helpers of its own. Its queue is also first come, first served, which a lock is not.
+        # One thread for all: concurrent calls would compete for the same cores, and each computing thread keeps buffers
+        # and OpenMP threads of its own. Its queue is also first come, first served, which a lock is not.
         self._worker = ThreadPoolExecutor(1, "translator")
         size = self.config.image_size
         version = self.config.sha256.get("generator_G.pth", "")[:8] or "unversioned"
@@ -75,7 +84,7 @@ class Translator:
     def sketch_to_photo(self, sketch: Image.Image, seed: int | None = None) -> Image.Image:
         """Line drawing (dark on light, any mode and size) → RGB photo of that size, at most MAX_RESULT_PIXELS.
 
-        Where the drawing has no colours, they are those of the ``seed``'s colourway (`colour_field`).
+        A drawing without colour strokes gets the colourway of ``seed``; None takes a hash of the drawing.
         """
         return self._translate(sketch, "sketch_to_photo", seed)
 
@@ -86,113 +95,69 @@ class Translator:
     def round_trip(
         self, image: Image.Image, direction: Direction, seed: int | None = None
     ) -> tuple[Image.Image, Image.Image]:
-        """(translated, returned): there with ``direction`` and back again from the 8-bit picture that came out.
-
-        A photo comes back in its own colours.
-        """
+        """(translated, cycled): there with ``direction``, and back from the 8-bit result; a photo in its own colours."""
         size = self.config.image_size
         image = to_rgb(image)
-        sheet = fit_square(image, size)
-        translated = self._on_sheet(sheet, image.size, direction, seed)
-        back = fit_square(translated, size)
-        field = None
-        if direction == "photo_to_sketch" and self.config.generator.colour_field:
-            field = field_of(np.asarray(sheet), np.asarray(back))
-        return translated, self._on_sheet(back, translated.size, BACK[direction], seed, field)
+        sheet = self._prepared(np.asarray(fit_square(image, size)), direction, seed)
+        translated = self._result(sheet, image.size, direction)
+        back = np.asarray(fit_square(translated, size))
+        if direction == "photo_to_sketch" and self.config.generator.colour_map:
+            cycled = Sheet(back, photo_colour_map(sheet.image, back), is_photo(back))
+        else:
+            cycled = self._prepared(back, BACK[direction], seed)
+        return translated, self._result(cycled, translated.size, BACK[direction])
 
-    def translate_sheets(self, sheets: Tensor, direction: Direction, seeds: Sequence[int] | None = None) -> Tensor:
-        """Many pictures at once: B×3×S×S in [-1, 1], S = `config.image_size` → the same, on the CPU in float32.
-
-        ``seeds``: one for each picture, as for `sketch_to_photo`.
-        """
-        return self._run(sheets, direction, seeds).float().cpu()
+    def translate_batch(self, images: RGBArray, direction: Direction, seeds: Sequence[int] | None = None) -> RGBArray:
+        """Many images at once: N×S×S×3, S = `config.image_size` → the same; ``seeds``: one for each image."""
+        each = [None] * len(images) if seeds is None else seeds
+        sheets = [self._prepared(image, direction, seed) for image, seed in zip(images, each, strict=True)]
+        return to_arrays(self._run(sheets, direction))
 
     def _translate(self, image: Image.Image, direction: Direction, seed: int | None = None) -> Image.Image:
         image = to_rgb(image)
-        return self._on_sheet(fit_square(image, self.config.image_size), image.size, direction, seed)
+        sheet = self._prepared(np.asarray(fit_square(image, self.config.image_size)), direction, seed)
+        return self._result(sheet, image.size, direction)
 
-    def _on_sheet(
-        self,
-        sheet: Image.Image,
-        size: tuple[int, int],
-        direction: Direction,
-        seed: int | None = None,
-        field: NDArray[np.uint8] | None = None,
-    ) -> Image.Image:
-        """The S×S ``sheet``, which an image of ``size`` lies on, translated, cut out and brought to that size."""
-        fields = None if field is None else to_tensor(Image.fromarray(field)).unsqueeze(0)
-        sheets = to_tensor(sheet).unsqueeze(0)
-        result = to_image(self._run(sheets, direction, None if seed is None else [seed], fields)[0])
+    def _prepared(self, image: RGBArray, direction: Direction, seed: int | None = None) -> Sheet:
+        """The S×S×3 ``image`` with its condition."""
+        if direction == "photo_to_sketch" or not self.config.generator.colour_map:
+            return Sheet(image)
+        return Sheet(image, colour_map(image, seed), is_photo(image))
+
+    def _result(self, sheet: Sheet, size: tuple[int, int], direction: Direction) -> Image.Image:
+        """The ``sheet``, on which an image of ``size`` (width, height) lies, translated, cropped and brought to that size."""
+        result = Image.fromarray(to_arrays(self._run([sheet], direction))[0])
         return resize(result.crop(square_box(*size, result.width)), size_within(*size, MAX_RESULT_PIXELS))
 
-    def _run(
-        self, sheets: Tensor, direction: Direction, seeds: Sequence[int] | None = None, fields: Tensor | None = None
-    ) -> Tensor:
-        """B×3×S×S → B×3×S×S, both in [-1, 1], as are ``fields``; without, the drawings or ``seeds`` tell colours."""
-        if direction == "photo_to_sketch":
-            return self._worker.submit(self._compute, self._F, sheets).result()
-        if not self.config.generator.colour_field:
-            return self._worker.submit(self._compute, self._G, sheets).result()
-        if fields is None:
-            fields = colour_fields(sheets, seeds)  # here: the worker is for what fills all cores
-        whole = torch.tensor([is_photo(picture) for picture in to_pictures(sheets)])  # in the place of drawings
-        shown = torch.where(whole[:, None, None, None], sheets, without_daubs(sheets, fields))
-        return self._worker.submit(self._compute, self._G, shown, fields).result()
+    def _run(self, sheets: Sequence[Sheet], direction: Direction) -> Tensor:
+        """The generator's N×3×S×S output in [-1, 1]. The worker is for what uses all cores; the rest is done here."""
+        images = to_batch(np.stack([sheet.image for sheet in sheets]))
+        network = self._G if direction == "sketch_to_photo" else self._F
+        maps = [sheet.colour_map for sheet in sheets if sheet.colour_map is not None]
+        if not maps:
+            return self._worker.submit(self._compute, network, images).result()
+        condition = to_batch(np.stack(maps))
+        photos = torch.tensor([sheet.is_photo for sheet in sheets])[:, None, None, None]
+        sketches = torch.where(photos, images, without_colour_strokes(images, condition))
+        return self._worker.submit(self._compute, network, sketches, condition).result()
 
     @torch.inference_mode()
-    def _compute(self, network: nn.Module, *sheets: Tensor) -> Tensor:
-        return network(*(one.to(self._device, self._dtype, memory_format=torch.channels_last) for one in sheets))
+    def _compute(self, network: nn.Module, *inputs: Tensor) -> Tensor:
+        return network(*(one.to(self._device, self._dtype, memory_format=torch.channels_last) for one in inputs))
 
     def _ready(self, config: GeneratorConfig, state: StateDict) -> nn.Module:
         network: nn.Module = Generator(config)
         network.load_state_dict(state)
-        network = fold_norms(network.eval().requires_grad_(False))
+        network = fold_batch_norms(network.eval().requires_grad_(False))
         return network.to(self._device, self._dtype).to(memory_format=torch.channels_last)
 
     def _warm_up(self) -> None:
-        """The first run at a shape picks kernels and fills caches; do it now rather than under the user's pen."""
+        """The first run at a shape selects kernels and fills caches: better now than while somebody waits."""
         size = self.config.image_size
-        for direction, name in MAKERS.items():
+        for direction, name in GENERATOR_FILES.items():
+            sheet = self._prepared(np.full((size, size, 3), 255, np.uint8), direction)
             for _ in range(2):
-                if not self._run(torch.ones(1, 3, size, size), direction).isfinite().all():
-                    raise WeightsError(f"{name} makes values that are not finite from a white sheet; train it again.")
-
-
-def fold_norms(network: nn.Module) -> nn.Module:
-    """Fold each batch norm (eval mode) into the convolution before it, in place: same function, less memory moved."""
-    for module in list(network.modules()):
-        if isinstance(module, nn.Sequential):
-            for index, (conv, norm) in enumerate(pairwise(list(module))):
-                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                    module[index], module[index + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
-    return network
-
-
-def usable_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Processors that this process may really use: its affinity, cut to its container's quota (cgroup v2 or v1)."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        if (cgroup / "cpu.max").exists():
-            quota, period = (cgroup / "cpu.max").read_text().split()
-        else:
-            quota, period = ((cgroup / f"cpu/cpu.cfs_{part}_us").read_text() for part in ("quota", "period"))
-        if quota != "max" and int(quota) > 0:
-            cpus = min(cpus, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass  # no cgroups here, so no quota
-    return cpus
-
-
-def _pick_device(device: str) -> torch.device:
-    if device != "auto":
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def _fastest_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 on a CPU with instructions for it (elsewhere it is emulated, and slow), else float32."""
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    native = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
-    return torch.bfloat16 if device.type == "cpu" and native else torch.float32
+                if not self._run([sheet], direction).isfinite().all():
+                    raise WeightsError(
+                        f"{name} computes values that are not finite from a white sheet; train it again."
+                    )

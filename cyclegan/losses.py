@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-Kind = Literal["vanilla", "lsgan"]
+GANMode = Literal["vanilla", "lsgan"]
 
 
-def adversarial(logits: Tensor, real: bool, kind: Kind) -> Tensor:
-    """How far the critic's ``logits`` are from saying "real" (or, with ``real=False``, "generated").
+def adversarial(logits: Tensor, real: bool, gan_mode: GANMode) -> Tensor:
+    """How far the discriminator's ``logits`` are from saying "real" (or, with ``real=False``, "generated").
 
     vanilla   -log σ(l) for real, -log(1 - σ(l)) for generated (Goodfellow et al., "Generative Adversarial Nets",
               NeurIPS 2014, eq. 1; G's side the non-saturating one of section 3), computed from the logits.
@@ -24,14 +24,14 @@ def adversarial(logits: Tensor, real: bool, kind: Kind) -> Tensor:
               Generative Adversarial Networks", ICCV 2017, eq. 9; CycleGAN, ICCV 2017, section 4). Written so,
               a logit of 0 means undecided in both kinds and σ(l) stays a sensible probability.
     """
-    if kind == "vanilla":
+    if gan_mode == "vanilla":
         return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
     return ((1 + logits) / 2 - float(real)).square().mean()
 
 
-def critic(real_logits: Tensor, fake_logits: Tensor, kind: Kind) -> Tensor:
+def discriminator(real_logits: Tensor, fake_logits: Tensor, gan_mode: GANMode) -> Tensor:
     """½ (adversarial(real, "real") + adversarial(fake, "generated")); the half as in CycleGAN, appendix 7.1."""
-    return (adversarial(real_logits, True, kind) + adversarial(fake_logits, False, kind)) / 2
+    return (adversarial(real_logits, True, gan_mode) + adversarial(fake_logits, False, gan_mode)) / 2
 
 
 def cycle(cycled: Tensor, image: Tensor) -> Tensor:

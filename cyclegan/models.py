@@ -1,15 +1,15 @@
 """The four networks of a sketch ↔ photo CycleGAN.
 
-=========  ==================================================  ========================
-document   what it is                                          here
-=========  ==================================================  ========================
+=========  ==================================================  ======================
+specified  what it is                                          in code
+=========  ==================================================  ======================
 X, Y       domain of sketches, domain of real images           ``sketch``, ``photo``
 G, F       generators sketch → photo, photo → sketch           ``G``, ``F``
-D_X        discriminator of **real images** (judges G)         ``D_X`` (critic of photos)
-D_Y        discriminator of **sketches** (judges F)            ``D_Y`` (critic of sketches)
-=========  ==================================================  ========================
+D_X        discriminator of **real images** (judges G)         ``D_X``
+D_Y        discriminator of **sketches** (judges F)            ``D_Y``
+=========  ==================================================  ======================
 
-The CycleGAN paper calls the critic of photos (its domain Y) D_Y: the subscripts here are the other way round.
+The CycleGAN paper calls the discriminator of photos (its domain Y) D_Y: the subscripts here are the other way round.
 
 Images are B×3×H×W float tensors in [-1, 1].
 """
@@ -22,71 +22,78 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from cyclegan.colour_field import colour_fields
 from cyclegan.config import DiscriminatorConfig, GeneratorConfig
 
-MIN_SIDE = 32
+MIN_INPUT_SIDE = 32
 Padding = Literal["zeros", "replicate"]
 
 
 class Generator(nn.Module):
-    """U-Net that turns an image of one domain into one of the other.
+    """U-Net that translates an image of one domain into the other, given a condition (G: a colour map).
 
-    An encoder of strided convolutions, residual blocks at the bottleneck and, if asked for, on the way up, a decoder
-    of bilinear resizing and convolution (free of the checkerboard of transposed convolutions: Odena et al.,
-    "Deconvolution and Checkerboard Artifacts", Distill 2016; with nearest neighbours a faint weave stayed in smooth
-    surfaces), skip connections at every scale, the image itself at the last one. The image comes with its colour field,
-    and every place of the bottleneck is told what the whole image shows: a colour belongs to an object more than to its
-    outlines. Encoder and skips after Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks",
-    CVPR 2017, appendix 6.1; residual blocks after Zhu et al., "Unpaired Image-to-Image Translation using
-    Cycle-Consistent Adversarial Networks", ICCV 2017, appendix 7.2.
+    An encoder of strided convolutions, residual blocks at the bottleneck and optionally in the decoder, a decoder of
+    bilinear upsampling and convolution (no checkerboard, unlike transposed convolution: Odena et al., "Deconvolution
+    and Checkerboard Artifacts", Distill 2016; nearest-neighbour upsampling left a faint weave in smooth surfaces), and
+    skip connections at every scale, the last one carrying the input itself. `GlobalContext` shows every position of the
+    bottleneck a summary of the whole image, because colour belongs to an object rather than to its outlines. Encoder
+    and skips follow Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017,
+    appendix 6.1; residual blocks Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial
+    Networks", ICCV 2017, appendix 7.2.
     """
 
     def __init__(self, config: GeneratorConfig):
         super().__init__()
-        widths, top = config.widths, config.top_width
-        self.stride, self.grey = 2 ** (len(widths) + config.refined), config.grey
-        self.told_colour = config.colour_field
-        self.grain = Grain() if config.grain else None
-        seen = 3 + 3 * config.colour_field + config.grain
+        channels, top = config.channels, config.top_channels
+        self.stride, self.greyscale = 2 ** (len(channels) + config.coarse_to_fine), config.greyscale
+        self.condition_channels = config.condition_channels
+        self.noise_input = NoiseInput() if config.noise_input else None
+        inputs = 3 + config.condition_channels + config.noise_input
         self.encoder = nn.ModuleList(
-            _down(below, width, norm=level > 0) for level, (below, width) in enumerate(pairwise((seen, *widths)))
+            _down(below, width, norm=level > 0) for level, (below, width) in enumerate(pairwise((inputs, *channels)))
         )
-        self.context = GlobalContext(widths[-1])
-        self.bottleneck = nn.Sequential(*(Residual(widths[-1], "replicate") for _ in range(config.bottleneck_blocks)))
+        self.context = GlobalContext(channels[-1])
+        self.bottleneck = nn.Sequential(*(Residual(channels[-1], "replicate") for _ in range(config.bottleneck_blocks)))
         self.decoder = nn.ModuleList(
-            _up(widths[level + 1] + widths[level], widths[level], config.decoder_blocks[level])
-            for level in reversed(range(len(widths) - 1))
+            _up(channels[level + 1] + channels[level], channels[level], config.decoder_blocks[level])
+            for level in reversed(range(len(channels) - 1))
         )
-        self.last = nn.Sequential(*_conv(widths[0] + seen, top), nn.Conv2d(top, 3, 3, padding=1))
+        self.last = nn.Sequential(*_conv(channels[0] + inputs, top), nn.Conv2d(top, 3, 3, padding=1))
         self.apply(_initialise)
-        self.refinement = Refinement(top, seen) if config.refined else None
+        self.local_enhancer = LocalEnhancer(top, inputs) if config.coarse_to_fine else None
 
-    def forward(self, image: Tensor, field: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         """Translate ``image`` (B×3×H×W in [-1, 1], H and W ≥ 32) into the other domain, same shape and range.
 
-        ``field``: the colour to take at every place, same shape and range; None asks the image (`colour_fields`).
+        ``condition``: B×C×H×W in [-1, 1] with C = `GeneratorConfig.condition_channels`; required unless C is 0.
+
+        Raises:
+            ValueError: the image is too small, or the condition is missing or has other dimensions.
         """
         height, width = image.shape[-2:]
-        if min(height, width) < MIN_SIDE:
-            raise ValueError(f"images must be at least {MIN_SIDE}×{MIN_SIDE} pixels, not {height}×{width}")
+        if min(height, width) < MIN_INPUT_SIDE:
+            raise ValueError(f"images must be at least {MIN_INPUT_SIDE}×{MIN_INPUT_SIDE} pixels, not {height}×{width}")
+        expected = (len(image), self.condition_channels, height, width)
+        if (condition is None and self.condition_channels) or (condition is not None and condition.shape != expected):
+            given = "none" if condition is None else "×".join(map(str, condition.shape))
+            raise ValueError(f"the condition must be {'×'.join(map(str, expected))}, got {given}")
+        if condition is not None:
+            image = torch.cat((image, condition), dim=1)
         right, below = -width % self.stride, -height % self.stride
-        if self.told_colour:
-            image = torch.cat((image, colour_fields(image) if field is None else field), dim=1)
         if right or below:
             image = functional.pad(image, (0, right, 0, below), mode="replicate")
-        if self.refinement:
-            picture = self.refinement(self._grained(image), *self._drawn(functional.avg_pool2d(image, 2)))
+        if self.local_enhancer:
+            output = self.local_enhancer(self._with_noise(image), *self._unet(functional.avg_pool2d(image, 2)))
         else:
-            _, picture = self._drawn(image)
-        if self.grey:
-            picture = picture.mean(dim=1, keepdim=True).expand_as(picture)
-        return torch.tanh(picture)[..., :height, :width]
+            _, output = self._unet(image)
+        if self.greyscale:
+            output = output.mean(dim=1, keepdim=True).expand_as(output)
+        return torch.tanh(output)[..., :height, :width]
 
-    def _drawn(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The last features of the U-Net and what becomes of them: the picture before its tanh."""
-        features = self._grained(image)
+    def _unet(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The U-Net's last feature map and the output computed from it, before its tanh."""
+        features = self._with_noise(image)
         skips = [features]
         for down in self.encoder:
             features = down(features)
@@ -97,25 +104,25 @@ class Generator(nn.Module):
         features = self.last[:-1](_beside(_double(features), skips.pop()))
         return features, self.last[-1](features)
 
-    def _grained(self, image: Tensor) -> Tensor:
-        return torch.cat((image, self.grain(image)), dim=1) if self.grain else image
+    def _with_noise(self, image: Tensor) -> Tensor:
+        return torch.cat((image, self.noise_input(image)), dim=1) if self.noise_input else image
 
 
 class Discriminator(nn.Module):
     """PatchGAN: judges every patch of an image by itself (Isola et al., CVPR 2017, section 3.2 and appendix 6.1.2).
 
-    ``forward`` gives the probability that each patch is real, as the document asks; ``logits`` the same before the
+    ``forward`` gives the probability that each patch is real, as specified; ``logits`` the same before the
     sigmoid, for losses that are stable there; ``features`` the maps on the way, for feature matching.
     """
 
     def __init__(self, config: DiscriminatorConfig):
         super().__init__()
-        widths = config.widths
+        channels = config.channels
         self.layers = nn.ModuleList(
-            _down(below, width, norm=level > 0) for level, (below, width) in enumerate(pairwise((3, *widths)))
+            _down(below, width, norm=level > 0) for level, (below, width) in enumerate(pairwise((3, *channels)))
         )
-        self.layers.append(nn.Sequential(*_conv(widths[-1], 2 * widths[-1], kernel=4, slope=0.2)))
-        self.score = nn.Conv2d(2 * widths[-1], 1, kernel_size=4, padding=1)
+        self.layers.append(nn.Sequential(*_conv(channels[-1], 2 * channels[-1], kernel=4, slope=0.2)))
+        self.score = nn.Conv2d(2 * channels[-1], 1, kernel_size=4, padding=1)
         self.apply(_initialise)
 
     def features(self, image: Tensor) -> list[Tensor]:
@@ -138,9 +145,9 @@ class Discriminator(nn.Module):
 class Residual(nn.Module):
     """x + conv-norm-ReLU-conv-norm(x) (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016).
 
-    Where a few places make up the whole image, as at the bottleneck, most of what zeros around it tell is how far off
-    the border is, and smooth surfaces show bands along it; repeating the outermost places tells nothing. Alsallakh et
-    al., "Mind the Pad: CNNs can Develop Blind Spots", ICLR 2021.
+    At the bottleneck, where the whole image is a few positions wide, zero padding mostly encodes the distance to the
+    border, which shows as bands along the edges of smooth surfaces; replication padding does not. Alsallakh et al.,
+    "Mind the Pad: CNNs can Develop Blind Spots", ICLR 2021.
     """
 
     def __init__(self, width: int, padding: Padding = "zeros"):
@@ -152,32 +159,33 @@ class Residual(nn.Module):
         return features + self.body(features)
 
 
-class Refinement(nn.Module):
-    """From a picture and its features at half the resolution, and the whole image, the whole picture.
+class LocalEnhancer(nn.Module):
+    """The full-resolution output, from the output and the features of the U-Net at half the resolution.
 
-    Generators from coarse to fine: Wang et al., "High-Resolution Image Synthesis and Semantic Manipulation with
-    Conditional GANs" (pix2pixHD), CVPR 2018, section 3.1; as a difference to the enlarged picture: Denton et al., "Deep
+    Coarse-to-fine generator: Wang et al., "High-Resolution Image Synthesis and Semantic Manipulation with Conditional
+    GANs" (pix2pixHD), CVPR 2018, section 3.1. It predicts the residual to the upsampled output: Denton et al., "Deep
     Generative Image Models using a Laplacian Pyramid of Adversarial Networks", NeurIPS 2015, section 2.2.
     """
 
-    def __init__(self, width: int, seen: int):
+    def __init__(self, channels: int, inputs: int):
+        """``channels``: of the U-Net's features; ``inputs``: of the image with its condition and noise."""
         super().__init__()
-        last = nn.Conv2d(width, 3, 3, padding=1)
-        self.body = nn.Sequential(*_conv(width + seen, width), *_conv(width, width), last)
+        last = nn.Conv2d(channels, 3, 3, padding=1)
+        self.body = nn.Sequential(*_conv(channels + inputs, channels), *_conv(channels, channels), last)
         self.apply(_initialise)
-        nn.init.zeros_(last.weight)  # at first, the picture that is to be refined
+        nn.init.zeros_(last.weight)  # starts as plain upsampling
 
-    def forward(self, image: Tensor, features: Tensor, picture: Tensor) -> Tensor:
-        return _double(picture) + self.body(_beside(_double(features), image))
+    def forward(self, image: Tensor, features: Tensor, output: Tensor) -> Tensor:
+        return _double(output) + self.body(_beside(_double(features), image))
 
 
-class Grain(nn.Module):
-    """Fixed normal noise, to make textures of: inside an outline a drawing is blank, and from nothing convolutions make
-    smooth surfaces or repeating patterns only.
+class NoiseInput(nn.Module):
+    """Fixed Gaussian noise as an input channel, to make textures of: inside an outline a drawing is blank, and from a
+    constant input convolutions can only make smooth surfaces or repeating patterns.
 
     Noise inputs after Karras et al., "A Style-Based Generator Architecture for Generative Adversarial Networks", CVPR
-    2019, section 3.2. A picture shall not flicker while it is drawn, so eval mode always gives the same noise; a
-    network in training finds it `shift`ed, or it would learn what to paint at which place.
+    2019, section 3.2. In eval mode the noise is always the same, so that a photo does not flicker while it is drawn; in
+    training it is shifted at every step (`shift`), or the network would learn what to paint at which position.
     """
 
     SIDE = 256
@@ -190,7 +198,7 @@ class Grain(nn.Module):
         self.offset = (0, 0)
 
     def shift(self, random: torch.Generator) -> None:
-        """Until the next call, training mode gives the noise rolled around by ``random`` pixels down and right."""
+        """Draw from ``random`` how far the noise is rolled in training mode until the next call."""
         down, right = torch.randint(self.SIDE, (2,), generator=random, device=random.device).tolist()
         self.offset = (down, right)
 
@@ -203,10 +211,10 @@ class Grain(nn.Module):
 
 
 class GlobalContext(nn.Module):
-    """x + body(mean and maximum of x over all places), the same everywhere.
+    """x + body(mean and maximum of x over all positions), the same everywhere.
 
     Global features beside local ones decide colours in Iizuka et al., "Let there be Color!", SIGGRAPH 2016, section
-    3.3; pooled both ways, as in Woo et al., "CBAM", ECCV 2018, section 3.1. No normalisation: one place is no sample.
+    3.3; pooled both ways, as in Woo et al., "CBAM", ECCV 2018, section 3.1. No normalisation: a single position has no statistics.
     """
 
     def __init__(self, width: int):
@@ -255,3 +263,13 @@ def _initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+def fold_batch_norms(network: nn.Module) -> nn.Module:
+    """Fold each batch norm (eval mode) into the convolution before it, in place: same function, less memory traffic."""
+    for parent in list(network.modules()):
+        for (first, conv), (second, norm) in pairwise(list(parent.named_children())):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(parent, first, fuse_conv_bn_eval(conv, norm))
+                setattr(parent, second, nn.Identity())
+    return network

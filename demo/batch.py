@@ -18,8 +18,8 @@ from PIL import Image
 from cyclegan import images
 from cyclegan.images import ImageError
 from cyclegan.inference import Direction, Translator
-from demo.parts import message, remark
 from demo.pictures import safe_name, translate, uploaded_file
+from demo.widgets import message, remark
 
 MAX_FILES = 50
 MAX_BYTES = 2 * images.MAX_FILE_BYTES  # together

@@ -18,15 +18,15 @@ import gradio as gr
 from PIL import Image
 
 from cyclegan import images
-from cyclegan.doctor import Treatment, treat
-from cyclegan.hints import PALETTE
+from cyclegan.colour.hints import PALETTE
+from cyclegan.drawing.normalise import NormalisedDrawing, normalise
 from cyclegan.images import ImageError
 from cyclegan.inference import Translator
-from cyclegan.realism import CRITICS, LEGEND, Critics
-from cyclegan.timelapse import gif
-from cyclegan.variations import variations
 from cyclegan.weights import WeightsError, file_of
-from demo.parts import WEB, milliseconds_since
+from demo.realism import CRITICS, LEGEND, Critics
+from demo.timelapse import gif
+from demo.variations import variations
+from demo.widgets import WEB, milliseconds_since
 
 SCRIPTS = ("canvas.js", "photo.js", "extras.js")  # read as one
 CANVAS_SIDE = 512  # pixels, as in web/canvas.html
@@ -115,24 +115,24 @@ def answer_frame(translator: Translator, frame: Any, critics: Critics | None = N
     if drawing.convert("L").getextrema() == (255, 255):
         return {"photo": None}
     start = time.perf_counter()
-    treated = treatment(drawing, translator.config.image_size, bool(frame.get("tidy")))
+    normalised = treatment(drawing, translator.config.image_size, bool(frame.get("tidy")))
     seed = seed_of(frame)
     if not frame.get("final"):
-        photo = translator.sketch_to_photo(treated.sheet, seed)
-        return {"photo": data_url(put_back(treated, photo), "JPEG"), "took": milliseconds_since(start)}
-    photo, returned = translator.round_trip(treated.sheet, "sketch_to_photo", seed)
+        photo = translator.sketch_to_photo(normalised.sheet, seed)
+        return {"photo": data_url(put_back(normalised, photo), "JPEG"), "took": milliseconds_since(start)}
+    photo, returned = translator.round_trip(normalised.sheet, "sketch_to_photo", seed)
     answer = {
-        "photo": data_url(put_back(treated, photo)),
-        "returned": data_url(put_back(treated, returned)),
-        "sheet": data_url(treated.sheet),
-        "remark": treated.remark,
+        "photo": data_url(put_back(normalised, photo)),
+        "returned": data_url(put_back(normalised, returned)),
+        "sheet": data_url(normalised.sheet),
+        "remark": normalised.remark,
         "took": milliseconds_since(start),
     }
     if frame.get("judge") and critics:
         of_photo, of_sketch = critics.opinion(photo, "photo"), critics.opinion(returned, "sketch")
         answer["opinion"] = {
-            "photo": data_url(put_back(treated, of_photo.overlay)),
-            "returned": data_url(put_back(treated, of_sketch.overlay)),
+            "photo": data_url(put_back(normalised, of_photo.overlay)),
+            "returned": data_url(put_back(normalised, of_sketch.overlay)),
             "sentence": f"{of_photo.sentence} {LEGEND}",
         }
     return answer
@@ -144,16 +144,16 @@ def seed_of(frame: Answer) -> int | None:
     return seed if isinstance(seed, int) else None
 
 
-def treatment(drawing: Image.Image, size: int, tidy: bool) -> Treatment:
+def treatment(drawing: Image.Image, size: int, tidy: bool) -> NormalisedDrawing:
     """What the sketch doctor makes of the drawing or, untidied, the drawing itself on a sheet of `size`."""
     if tidy:
-        return treat(drawing, size)
-    return Treatment(images.fit_square(drawing, size), "", (0, 0, *drawing.size), drawing.size)
+        return normalise(drawing, size)
+    return NormalisedDrawing(images.fit_square(drawing, size), "", (0, 0, *drawing.size), drawing.size)
 
 
-def put_back(treated: Treatment, picture: Image.Image) -> Image.Image:
+def put_back(normalised: NormalisedDrawing, picture: Image.Image) -> Image.Image:
     """A picture of the sheet with the object where it was drawn; the very same if that is where it is."""
-    return picture if treated.region == (0, 0, *treated.size) else treated.put_back(picture)
+    return picture if normalised.region == (0, 0, *normalised.size) else normalised.put_back(picture)
 
 
 # --- more of them ---------------------------------------------------------------------------------------------------
@@ -165,16 +165,16 @@ def answer_vary(translator: Translator, frame: Any) -> Answer:
     Raises ImageError.
     """
     frame = frame if isinstance(frame, dict) else {}
-    treated = treatment(open_frame(frame.get("image")), CANVAS_SIDE, bool(frame.get("tidy")))
+    normalised = treatment(open_frame(frame.get("image")), CANVAS_SIDE, bool(frame.get("tidy")))
     return {
         "variations": [
             {
                 "name": one.name,
                 "seed": one.seed,
-                "sketch": None if one.sketch is treated.sheet else data_url(put_back(treated, one.sketch)),
-                "photo": data_url(put_back(treated, one.photo)),
+                "sketch": None if one.sketch is normalised.sheet else data_url(put_back(normalised, one.sketch)),
+                "photo": data_url(put_back(normalised, one.photo)),
             }
-            for one in variations(treated.sheet, translator, seed_of(frame) or 0)
+            for one in variations(normalised.sheet, translator, seed_of(frame) or 0)
         ]
     }
 

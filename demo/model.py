@@ -15,10 +15,10 @@ from typing import NamedTuple
 import gradio as gr
 
 from cyclegan import images
-from cyclegan.card import read_scores, score_tables, training_table
 from cyclegan.images import ImageError
 from cyclegan.inference import Translator
-from demo.parts import remark
+from cyclegan.publishing.card import read_scores, score_tables, training_table
+from demo.widgets import remark
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from cyclegan.inference import Translator
 from demo.draw import draw_tab
 from demo.guard import guard
 from demo.model import model_tab
-from demo.parts import WEB, foot_line, message
 from demo.uploads import upload_tab
+from demo.widgets import WEB, foot_line, message
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TEMPORARY_FILES_SECONDS = 3600

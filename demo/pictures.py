@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from cyclegan import images
-from cyclegan.doctor import treat
+from cyclegan.drawing.normalise import normalise
 from cyclegan.images import ImageError
 from cyclegan.inference import MAX_RESULT_PIXELS, Direction, Translator
 
@@ -33,7 +33,7 @@ def translate(translator: Translator, picture: Image.Image, direction: Direction
     if direction == "photo_to_sketch" or not tidy:
         return Translated(*translator.round_trip(picture, direction), "")
     picture = images.resize(picture, images.size_within(*picture.size, MAX_RESULT_PIXELS))
-    treatment = treat(picture, translator.config.image_size)
+    treatment = normalise(picture, translator.config.image_size)
     photo, returned = translator.round_trip(treatment.sheet, direction)
     return Translated(treatment.put_back(photo), treatment.put_back(returned), treatment.remark)
 

@@ -12,8 +12,8 @@ from cyclegan import images
 from cyclegan.images import ImageError
 from cyclegan.inference import Direction, Translator
 from demo.batch import batch_panel
-from demo.parts import WEB, foot_line, message, milliseconds_since, remark
 from demo.pictures import BROWSERS_SHOW, safe_name, save_png, translate, uploaded_file
+from demo.widgets import WEB, foot_line, message, milliseconds_since, remark
 
 
 class Words(NamedTuple):

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from tests import manners
+from tests import bad_clients
 from tests.load import data_url, drawing
 from tests.pictures import white_png
 from tests.server import Server, running_server
@@ -236,7 +236,7 @@ def main() -> None:
             row = (case.name, outcome.said, f"{outcome.milliseconds:.0f}", f"{outcome.growth:.0f}")
             tqdm.write(f"| {' | '.join(row)} |")
         if options.flood:
-            came = run(manners.flood(server, options.flood, at_once=8))
+            came = run(bad_clients.flood(server, options.flood, at_once=8))
             waits = [came.waits[round(share * (len(came.waits) - 1))] for share in (0.5, 0.99, 1)]
             tqdm.write(
                 f"\n{options.flood} frames, 8 at once: {came.answers} pictures, {came.busy} times busy, memory"

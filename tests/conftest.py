@@ -13,15 +13,15 @@ from cyclegan.models import Discriminator, Generator
 from cyclegan.weights import FILES, StateDict, save_weights
 
 TINY = WeightsConfig(
-    generator=GeneratorConfig(widths=(4, 8), top_width=4, bottleneck_blocks=1, decoder_blocks=(0,)),
-    discriminator=DiscriminatorConfig(widths=(4,)),
+    generator=GeneratorConfig(channels=(4, 8), top_channels=4, bottleneck_blocks=1, decoder_blocks=(0,)),
+    discriminator=DiscriminatorConfig(channels=(4,)),
     image_size=64,
     colour_hints=True,
 )
 
 
 def make_networks(config: WeightsConfig = TINY, seed: int = 0) -> dict[str, nn.Module]:
-    """All four networks, lively enough that their pictures are not one grey: large weights, uneven statistics."""
+    """All four networks, lively enough that their pictures are not one greyscale: large weights, uneven statistics."""
     generator = torch.Generator().manual_seed(seed)
     networks: dict[str, nn.Module] = {
         name: Discriminator(config.discriminator) if name.startswith("D") else Generator(config.generator.of(name))

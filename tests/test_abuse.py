@@ -11,7 +11,7 @@ import pytest
 from demo.guard import MAX_EVENTS_WAITING
 from tests import abuse
 from tests.abuse import Case, attempt, by_payload
-from tests.manners import flood, leave, many_events
+from tests.bad_clients import flood, leave, many_events
 from tests.server import Server
 from tests.visitor import PICTURE, run
 

@@ -45,11 +45,11 @@ def test_photo_is_the_translators(page: Page, translator: Translator) -> None:
     x, y = page.evaluate("JSON.parse(sessionStorage.getItem('sketch-photo-drawing'))[0][0].points[0]")
     draw(page, [(0.2, 0.8), (0.8, 0.7)])
     photo, returned = picture(page, PHOTO), picture(page, RETURNED)
-    treated = treatment(Image.fromarray(canvas(page)), 64, tidy=True)
+    normalised = treatment(Image.fromarray(canvas(page)), 64, tidy=True)
     seed = round(10 * x) + 31 * round(10 * y)  # the first stroke's: the sheet keeps its colours
-    expected = translator.round_trip(treated.sheet, "sketch_to_photo", seed)
-    assert np.array_equal(photo, np.asarray(put_back(treated, expected[0])))
-    assert np.array_equal(returned, np.asarray(put_back(treated, expected[1])))
+    expected = translator.round_trip(normalised.sheet, "sketch_to_photo", seed)
+    assert np.array_equal(photo, np.asarray(put_back(normalised, expected[0])))
+    assert np.array_equal(returned, np.asarray(put_back(normalised, expected[1])))
 
 
 def test_undo_redo_clear(page: Page) -> None:

@@ -27,11 +27,12 @@ def test_every_shipped_config_is_valid_and_has_a_header(path: Path) -> None:
 
 def test_set_overrides_in_toml_syntax_or_as_bare_words(file: Path) -> None:
     config = load_train_config(
-        file, ["data.photos=there", "loss.paired_photo=2.5", "generator.widths=[4, 8]", "generator.decoder_blocks=[0]"]
+        file,
+        ["data.photos=there", "loss.paired_photo=2.5", "generator.channels=[4, 8]", "generator.decoder_blocks=[0]"],
     )
     assert config.data.photos == Path("there")
     assert config.loss.paired_photo == 2.5
-    assert config.generator.widths == (4, 8)
+    assert config.generator.channels == (4, 8)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,8 @@ def test_set_overrides_in_toml_syntax_or_as_bare_words(file: Path) -> None:
         ("data.fotos=x", "data.fotos: Extra inputs are not permitted"),
         ("steps=many", "steps: Input should be a valid integer"),
         ("steps=-1", "steps: Input should be greater than 0"),
-        ("loss.kind=wgan", "loss.kind: Input should be 'vanilla' or 'lsgan'"),
-        ("generator.widths=[4, 8]", "decoder_blocks needs one entry"),
+        ("loss.gan_mode=wgan", "loss.gan_mode: Input should be 'vanilla' or 'lsgan'"),
+        ("generator.channels=[4, 8]", "decoder_blocks needs one entry"),
         ("steps", "--set takes key=value"),
         ("steps.more=1", "steps is a value, not a group"),
     ],
@@ -68,7 +69,7 @@ def test_each_loss_finds_its_weight() -> None:
         ("cycle", 3, 4),
         ("identity", 5, 5),
         ("paired", 6, 7),
-        ("critic", 1, 1),
+        ("discriminator", 1, 1),
     ):
         assert weights.weight(f"{kind}/sketch") == sketch
         assert weights.weight(f"{kind}/photo") == photo

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan.colour_field import COLOURWAYS
+from cyclegan.colour.colour_map import COLOURWAYS
 from cyclegan.config import ConfigError, DataConfig
-from cyclegan.data import UnpairedImages, batches, held_out, samples
+from cyclegan.training.data import UnpairedImages, batches, held_out, samples
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def test_small_folders_come_more_often(photos: Path, make_photo: Callable[..., I
     for number in range(6, 15):  # 12 of one kind, 3 of the other
         make_photo((40, 40), number).save(photos / "kind0" / "deeper" / f"{number}.png")
     shares = []
-    for evenness in (0, 0.5, 1):
-        shown = UnpairedImages(config(photos, evenness=evenness), 0).photos
+    for folder_balance in (0, 0.5, 1):
+        shown = UnpairedImages(config(photos, folder_balance=folder_balance), 0).photos
         shares.append([sum(f"kind{kind}" in str(path) for path in shown) for kind in (0, 1)])
     assert shares == [[12, 3], [12, 6], [12, 12]]
 
@@ -101,11 +101,11 @@ def test_empty_and_missing_folders_are_clear_errors(photos: Path, tmp_path: Path
     with pytest.raises(ConfigError, match=r"data\.photos: .*empty has no images to train on"):
         UnpairedImages(config(tmp_path / "empty"), 0)
     with pytest.raises(ConfigError, match=r"data\.sketches: "):
-        UnpairedImages(config(photos, sketches=tmp_path / "empty", made_share=0.5), 0)
+        UnpairedImages(config(photos, sketches=tmp_path / "empty", paired_prob=0.5), 0)
 
 
 def test_unpaired_sketches_come_as_they_are(photos: Path, sketches: Path) -> None:
-    data = UnpairedImages(config(photos, sketches=sketches, made_share=0), 0)
+    data = UnpairedImages(config(photos, sketches=sketches, paired_prob=0), 0)
     sample = data[0]
     assert not sample["paired"]
     assert not sample["coloured"]
@@ -131,14 +131,14 @@ def test_samples_to_look_at_are_fixed(photos: Path) -> None:
 
 
 def test_hints_colour_the_sketch_and_never_the_lines(photos: Path) -> None:
-    data = UnpairedImages(config(photos, hint_share=1, unfinished_share=0), 0)
+    data = UnpairedImages(config(photos, hint_prob=1, unfinished_prob=0), 0)
     found = [data[number] for number in range(6)]
     assert any(sample["coloured"] for sample in found)
     for sample in found:
         chroma = sample["sketch"].std(dim=0).max() > 0.05
         assert bool(chroma) == bool(sample["coloured"])
         assert sample["lines"].std(dim=0).max() < 1e-6
-    plain = UnpairedImages(config(photos, hint_share=0), 0)
+    plain = UnpairedImages(config(photos, hint_prob=0), 0)
     assert not any(plain[number]["coloured"] for number in range(6))
 
 
@@ -148,7 +148,7 @@ def test_photo_and_traced_drawing_move_together(tmp_path: Path) -> None:
     sheet[60:200, 90:170] = (200, 30, 30)
     (tmp_path / "photos").mkdir()
     Image.fromarray(sheet).save(tmp_path / "photos" / "block.png")
-    data = UnpairedImages(config(tmp_path / "photos", size=128, hint_share=0, min_scale=0.5), 0)
+    data = UnpairedImages(config(tmp_path / "photos", size=128, hint_prob=0, min_scale=0.5), 0)
     for number in range(8):
         sample = data[number]
         object_rows = (sample["photo"][1] < 0.8).any(1).nonzero().flatten()
@@ -165,7 +165,7 @@ def test_a_bare_drawing_comes_with_the_colours_of_its_photo(tmp_path: Path) -> N
         sheet[60:200, 90:170] = colour
         sheet[80:84, 110:150] = 0
         Image.fromarray(sheet).save(tmp_path / "photos" / f"{name}.png")
-    data = UnpairedImages(config(tmp_path / "photos", size=128, hint_share=0, colourways=True), 0)
+    data = UnpairedImages(config(tmp_path / "photos", size=128, hint_prob=0, colourways=True), 0)
     told = []
     for number in range(12):
         sample = data[number]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from cyclegan.doctor import treat
+from cyclegan.drawing.normalise import normalise
 from cyclegan.images import ImageError, fit_square
 from cyclegan.inference import Translator
 from demo import draw
@@ -98,17 +98,17 @@ def test_a_sheet_keeps_the_colours_of_its_seed(translator: Translator, small: Im
 
 
 def test_tidied_is_treated_and_put_back(translator: Translator, small: Image.Image) -> None:
-    treated = treat(small, 64)
-    photo, returned = translator.round_trip(treated.sheet, "sketch_to_photo")
+    normalised = normalise(small, 64)
+    photo, returned = translator.round_trip(normalised.sheet, "sketch_to_photo")
     answer = answer_frame(translator, {"image": png_url(small), "final": True, "tidy": True})
-    assert np.array_equal(decode(answer["sheet"]), np.asarray(treated.sheet))
-    assert np.array_equal(decode(answer["photo"]), np.asarray(treated.put_back(photo)))
-    assert np.array_equal(decode(answer["returned"]), np.asarray(treated.put_back(returned)))
-    assert answer["remark"] == treated.remark != ""
+    assert np.array_equal(decode(answer["sheet"]), np.asarray(normalised.sheet))
+    assert np.array_equal(decode(answer["photo"]), np.asarray(normalised.put_back(photo)))
+    assert np.array_equal(decode(answer["returned"]), np.asarray(normalised.put_back(returned)))
+    assert answer["remark"] == normalised.remark != ""
     live = answer_frame(translator, {"image": png_url(small), "tidy": True})
     assert live.keys() == {"photo", "took"}
     assert live["photo"].startswith(JPEG_URL)
-    assert np.abs(decode(live["photo"]).astype(int) - np.asarray(treated.put_back(photo))).mean() < 8
+    assert np.abs(decode(live["photo"]).astype(int) - np.asarray(normalised.put_back(photo))).mean() < 8
 
 
 def test_critics_are_asked_when_the_pen_is_up(translator: Translator, small: Image.Image) -> None:

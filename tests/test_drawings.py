@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from cyclegan.config import ConfigError
-from cyclegan.drawings import STAGES, Replay, read_drawings, with_drawings
-from cyclegan.evaluation import Report
+from cyclegan.evaluation.drawings import STAGES, Replay, read_drawings, with_drawings
+from cyclegan.evaluation.report import Report
 from cyclegan.inference import Translator
 
 SQUARE = [

@@ -11,12 +11,12 @@ from PIL import Image
 from torch import nn
 from torchvision.models import mobilenet_v2
 
-from cyclegan import evaluation, features, heldout, measures
 from cyclegan.__main__ import main
 from cyclegan.config import ConfigError
-from cyclegan.data import held_out
-from cyclegan.heldout import HeldOut
+from cyclegan.evaluation import features, held_out, metrics, report
+from cyclegan.evaluation.held_out import HeldOut
 from cyclegan.inference import Translator
+from cyclegan.training.data import held_out
 from tests.conftest import TINY
 
 Make = Callable[..., Image.Image]
@@ -45,7 +45,7 @@ def sketches(tmp_path: Path, make_drawing: Make) -> Path:
 
 @pytest.fixture
 def material(photos: Path, sketches: Path) -> HeldOut:
-    return heldout.gather(TINY, photos, sketches, count=4, everything=True)
+    return held_out.gather(TINY, photos, sketches, count=4, everything=True)
 
 
 @pytest.fixture
@@ -67,14 +67,14 @@ class Mean(nn.Module):
 
 def test_what_was_trained_on_is_the_reference_only(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    open_image = heldout.images.open_image
+    open_image = held_out.images.open_image
 
     def watched(path: Path) -> Image.Image:
         opened.append(path.name)
         return open_image(path)
 
-    monkeypatch.setattr(heldout.images, "open_image", watched)
-    material = heldout.gather(CONFIG, photos)
+    monkeypatch.setattr(held_out.images, "open_image", watched)
+    material = held_out.gather(CONFIG, photos)
     kept_back = {path.name for path in photos.iterdir() if held_out(path, SHARE)}
     usable = kept_back - {"broken.png"}
     assert 2 <= len(usable) <= 10
@@ -88,7 +88,7 @@ def test_parts_belong_together_and_sketches_to_none(material: HeldOut) -> None:
     assert material.others.shape == material.others_traced.shape == (4, 64, 64, 3)
     assert material.sketches is not None
     assert len(material.sketches) == 3
-    inside = measures.foreground(material.photos)
+    inside = metrics.foreground(material.photos)
     for mask, seen in zip(material.masks, inside, strict=True):
         assert (mask & seen).sum() > 0.9 * (mask | seen).sum()
     assert not any((photo == other).all() for photo in material.photos for other in material.others)
@@ -96,7 +96,7 @@ def test_parts_belong_together_and_sketches_to_none(material: HeldOut) -> None:
 
 def test_the_same_files_give_the_same_material(photos: Path, tmp_path: Path, material: HeldOut) -> None:
     moved = photos.rename(tmp_path / "elsewhere")
-    again = heldout.gather(TINY, moved, count=4, everything=True)
+    again = held_out.gather(TINY, moved, count=4, everything=True)
     assert np.array_equal(again.lines, material.lines)
     assert np.array_equal(again.hinted(again.photos), material.hinted(material.photos))
     assert np.array_equal(again.turned(), material.turned())
@@ -104,8 +104,8 @@ def test_the_same_files_give_the_same_material(photos: Path, tmp_path: Path, mat
 
 def test_turned_hues_keep_lightness_and_grey() -> None:
     photo = np.array([[(150, 110, 120), (90, 90, 90), (255, 255, 255)]], np.uint8)
-    turned = heldout.turned_hues(photo, 120)
-    before, after = measures.lab(photo)[0], measures.lab(turned)[0]
+    turned = held_out.turned_hues(photo, 120)
+    before, after = metrics.lab(photo)[0], metrics.lab(turned)[0]
     np.testing.assert_allclose(after[:, 0], before[:, 0], atol=0.5)
     np.testing.assert_allclose(turned[0, 1:], photo[0, 1:], atol=1)
     cosine = after[0, 1:] @ before[0, 1:] / (np.linalg.norm(after[0, 1:]) * np.linalg.norm(before[0, 1:]))
@@ -116,36 +116,36 @@ def test_turned_hues_keep_lightness_and_grey() -> None:
 def test_the_usual_share_where_the_weights_do_not_say(said: dict[str, object], photos: Path) -> None:
     """5% of thirteen files are none or one: too few, and the user is told what to do."""
     with pytest.raises(ConfigError, match="--all takes every one"):
-        heldout.gather(TINY.model_copy(update={"training": said}), photos)
+        held_out.gather(TINY.model_copy(update={"training": said}), photos)
 
 
 def test_folders_that_are_not_there_or_too_small(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="--photos: there is no folder"):
-        heldout.gather(TINY, tmp_path / "none")
+        held_out.gather(TINY, tmp_path / "none")
     with pytest.raises(ConfigError, match=r"--photos: .*too few images"):
-        heldout.gather(TINY, tmp_path / "empty", everything=True)
+        held_out.gather(TINY, tmp_path / "empty", everything=True)
     with pytest.raises(ConfigError, match=r"--sketches: .*too few images"):
-        heldout.gather(TINY, photos, tmp_path / "empty", everything=True)
+        held_out.gather(TINY, photos, tmp_path / "empty", everything=True)
 
 
 # --- what comes out --------------------------------------------------------------------------------------------------
 
 
 def test_every_number_has_its_columns_and_bounds(translator: Translator, material: HeldOut) -> None:
-    report = evaluation.evaluate(translator, material, Mean())
+    report = report.evaluate(translator, material, Mean())
     photo = {number.name: number.columns for number in report.numbers["sketch_to_photo"]}
     sketch = {number.name: number.columns for number in report.numbers["photo_to_sketch"]}
     assert photo.keys() == {
-        *evaluation.PHOTO_MEASURES,
-        *evaluation.FEATURE_MEASURES,
+        *report.PHOTO_METRICS,
+        *report.FEATURE_METRICS,
         "inside filled",
         "outside clean",
         "cycle error",
         "colour change by pen",
         "distance from hint",
     }
-    assert sketch.keys() == {*evaluation.DRAWING_MEASURES, *evaluation.FEATURE_MEASURES, "cycle error"}
+    assert sketch.keys() == {*report.DRAWING_METRICS, *report.FEATURE_METRICS, "cycle error"}
     assert list(photo["colour distance"]) == ["lines", "traced", "hints", "sketches", "floor", "ceiling"]
     for columns in (*photo.values(), *sketch.values()):
         assert {"floor", "ceiling"} <= columns.keys()
@@ -158,12 +158,12 @@ def test_every_number_has_its_columns_and_bounds(translator: Translator, materia
 
 
 def test_columns_are_made_by_the_network_of_their_direction(translator: Translator, material: HeldOut) -> None:
-    fakes = evaluation.translated(translator, material.lines, "sketch_to_photo")
+    fakes = report.translated(translator, material.lines, "sketch_to_photo")
     one_by_one = [np.asarray(translator.sketch_to_photo(Image.fromarray(sheet))) for sheet in material.lines]
     np.testing.assert_allclose(fakes.astype(int), np.stack(one_by_one), atol=1)
-    drawn = evaluation.translated(translator, material.photos, "photo_to_sketch")
-    expected = measures.cycle_error(material.photos, evaluation.translated(translator, drawn, "sketch_to_photo"))
-    numbers, _ = evaluation.photo_to_sketch(translator, material)
+    drawn = report.translated(translator, material.photos, "photo_to_sketch")
+    expected = metrics.cycle_error(material.photos, report.translated(translator, drawn, "sketch_to_photo"))
+    numbers, _ = report.photo_to_sketch(translator, material)
     assert next(n for n in numbers if n.name == "cycle error").columns["photos"] == expected
 
 
@@ -171,7 +171,7 @@ def test_weights_without_hints_are_not_asked_for_them(
     translator: Translator, material: HeldOut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(translator, "config", TINY.model_copy(update={"colour_hints": False}))
-    numbers, sheets = evaluation.sketch_to_photo(translator, material)
+    numbers, sheets = report.sketch_to_photo(translator, material)
     assert "distance from hint" not in {number.name for number in numbers}
     assert all("hints" not in number.columns for number in numbers)
     assert sheets.keys() == {"sketch-to-photo.jpg", "sketches-to-photos.jpg"}
@@ -221,7 +221,7 @@ def test_the_command(
     first = run("new/first")
     printed = capsys.readouterr().out
     assert "3 photos, 3 sketches" in printed
-    for name in (*evaluation.PHOTO_MEASURES, *evaluation.DRAWING_MEASURES, "floor", "ceiling"):
+    for name in (*report.PHOTO_METRICS, *report.DRAWING_METRICS, "floor", "ceiling"):
         assert name in printed
     assert first["photos"] == 3
     assert run("second") == first
@@ -260,4 +260,6 @@ def test_failures_are_one_sentence(weights_folder: Path, tmp_path: Path, capsys:
 def test_only_the_measures_that_need_it_import_torchmetrics() -> None:
     """`features` itself is imported without the packages of train/requirements.txt."""
     lines = Path(features.__file__).read_text(encoding="utf-8").splitlines()
-    assert not [line for line in lines if line.startswith(("from torchm", "import torchm", "from cyclegan.perceptual"))]
+    assert not [
+        line for line in lines if line.startswith(("from torchm", "import torchm", "from cyclegan.training.perceptual"))
+    ]

@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from cyclegan.config import ConfigError, TrainConfig
-from cyclegan.data import Batch
-from cyclegan.loop import pick_device, train
-from cyclegan.training import CycleGAN
+from cyclegan.training.data import Batch
+from cyclegan.training.loop import pick_device, train
+from cyclegan.training.trainer import CycleGAN
 from tests.training_fixtures import CPU, same
 
 pytest_plugins = ["tests.training_fixtures"]
@@ -35,7 +35,7 @@ def stopped_early(config: TrainConfig, after: int, by: signal.Signals = signal.S
     step = CycleGAN.step
 
     def stopping(model: CycleGAN, batch: Batch) -> dict[str, float]:
-        if model.number == after - 1:
+        if model.global_step == after - 1:
             for worker in multiprocessing.active_children():
                 assert worker.pid is not None
                 os.kill(worker.pid, by)
@@ -66,7 +66,7 @@ def test_a_run_leaves_curves_rows_and_samples(config: TrainConfig) -> None:
     with (config.run / "losses.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["2", "4"]
-    assert all(float(row["critic/photo"]) > 0 for row in rows)
+    assert all(float(row["discriminator/photo"]) > 0 for row in rows)
     with Image.open(config.run / "losses.png") as curves, Image.open(config.run / "samples" / "0000004.jpg") as sheet:
         blue = (np.asarray(curves.convert("RGB")) == (31, 119, 180)).all(2)  # the first line's colour
         assert blue.any()

@@ -40,7 +40,7 @@ def test_vanilla_stays_finite_where_the_sigmoid_is_0() -> None:
 
 def test_critic_is_half_the_sum() -> None:
     # lsgan: real logit 1 → s = 1 → 0; fake logit 1 → s = 1 → 1
-    assert losses.critic(image(1.0), image(1.0), "lsgan").item() == pytest.approx(0.5)
+    assert losses.discriminator(image(1.0), image(1.0), "lsgan").item() == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("loss", [losses.cycle, losses.identity, losses.paired])

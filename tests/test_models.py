@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from cyclegan.config import DiscriminatorConfig, GeneratorConfig
-from cyclegan.models import Discriminator, Generator, Grain, Residual
+from cyclegan.models import Discriminator, Generator, NoiseInput, Residual
 
-TINY = GeneratorConfig(widths=(4, 8, 8), top_width=4, bottleneck_blocks=1, decoder_blocks=(1, 0))
+TINY = GeneratorConfig(channels=(4, 8, 8), top_channels=4, bottleneck_blocks=1, decoder_blocks=(1, 0))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_the_generator_makes_no_checkerboard() -> None:
 
     The step between neighbours must not depend on whether their coordinates are odd or even.
     """
-    generator = Generator(TINY.model_copy(update={"grain": False})).eval()
+    generator = Generator(TINY.model_copy(update={"noise_input": False})).eval()
     for module in generator.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())
@@ -80,7 +80,7 @@ def test_the_sketch_reaches_every_pixel_of_the_picture(generator: Generator) -> 
 def test_the_discriminator_judges_70_pixel_patches() -> None:
     """Three halvings and two more layers: each score depends on a patch of 70×70 pixels and on nothing outside."""
     torch.manual_seed(0)
-    critic = Discriminator(DiscriminatorConfig(widths=(4, 4, 4))).eval()
+    critic = Discriminator(DiscriminatorConfig(channels=(4, 4, 4))).eval()
     image = (torch.rand(1, 3, 160, 160)).requires_grad_()
     scores = critic.logits(image)
     assert scores.shape == (1, 1, 18, 18)
@@ -90,7 +90,7 @@ def test_the_discriminator_judges_70_pixel_patches() -> None:
 
 
 def test_the_discriminator_ends_in_a_probability() -> None:
-    critic = Discriminator(DiscriminatorConfig(widths=(4, 8))).eval()
+    critic = Discriminator(DiscriminatorConfig(channels=(4, 8))).eval()
     image = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         assert torch.equal(critic(image), critic.logits(image).sigmoid())
@@ -107,17 +107,17 @@ def test_grain_reaches_the_picture_and_never_changes() -> None:
         picture = generator(image)
         assert torch.equal(picture, generator(image))
         assert torch.equal(picture[0], picture[1])
-        assert generator.grain is not None
-        generator.grain.tile.neg_()
+        assert generator.noise_input is not None
+        generator.noise_input.tile.neg_()
         assert not torch.equal(picture, generator(image))
         before = generator(image).clone()
-        generator.grain.shift(torch.Generator().manual_seed(1))
+        generator.noise_input.shift(torch.Generator().manual_seed(1))
         assert torch.equal(before, generator(image))  # only a network in training finds it elsewhere
         generator.train()
-        moved, (down, right) = generator.grain(torch.zeros(1, 3, 256, 256)), generator.grain.offset
+        moved, (down, right) = generator.noise_input(torch.zeros(1, 3, 256, 256)), generator.noise_input.offset
         assert (down, right) != (0, 0)
-        assert torch.equal(moved.roll((-down, -right), (2, 3)), generator.grain.tile)
-    large = Grain().eval()(torch.zeros(1, 3, 300, 260))
+        assert torch.equal(moved.roll((-down, -right), (2, 3)), generator.noise_input.tile)
+    large = NoiseInput().eval()(torch.zeros(1, 3, 300, 260))
     assert large.shape == (1, 1, 300, 260)
     assert torch.equal(large[..., 256:, :], large[..., :44, :])
 
@@ -125,8 +125,8 @@ def test_grain_reaches_the_picture_and_never_changes() -> None:
 def test_refinement_starts_as_the_picture_of_half_the_resolution() -> None:
     """And is learnt as a difference to it: G as drawn at 32 pixels, enlarged."""
     torch.manual_seed(0)
-    generator = Generator(TINY.model_copy(update={"grain": False})).eval()
-    half = Generator(TINY.model_copy(update={"grain": False, "refined": False})).eval()
+    generator = Generator(TINY.model_copy(update={"noise_input": False})).eval()
+    half = Generator(TINY.model_copy(update={"noise_input": False, "coarse_to_fine": False})).eval()
     half.load_state_dict({key: generator.state_dict()[key] for key in half.state_dict()})
     image = torch.rand(2, 1, 64, 64).expand(-1, 3, -1, -1) * 2 - 1  # no coloured strokes
     field = torch.rand(2, 3, 64, 64) * 2 - 1
@@ -134,16 +134,16 @@ def test_refinement_starts_as_the_picture_of_half_the_resolution() -> None:
     with torch.no_grad():
         enlarged = nn.functional.interpolate(half(*small).atanh(), scale_factor=2, mode="bilinear").tanh()
         assert torch.allclose(generator(image, field), enlarged, atol=1e-5)
-        assert generator.refinement is not None
-        nn.init.normal_(list(generator.refinement.parameters())[-2])
+        assert generator.local_enhancer is not None
+        nn.init.normal_(list(generator.local_enhancer.parameters())[-2])
         assert not torch.allclose(generator(image, field), enlarged, atol=1e-2)
 
 
 def test_f_draws_in_greys_and_is_told_neither_colours_nor_grain() -> None:
     torch.manual_seed(0)
     F = Generator(TINY.of("F"))
-    assert F.grain is None
-    assert F.refinement is None
+    assert F.noise_input is None
+    assert F.local_enhancer is None
     assert not F.told_colour
     drawing = F(torch.rand(2, 3, 32, 32))
     assert drawing.shape == (2, 3, 32, 32)

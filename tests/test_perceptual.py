@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torchvision.models import mobilenet_v2
 
-from cyclegan.perceptual import DEVIATION, MEAN, PerceptualFeatures
+from cyclegan.training.perceptual import DEVIATION, MEAN, PerceptualFeatures
 
 
 def test_folded_norms_change_nothing(tmp_path: Path) -> None:

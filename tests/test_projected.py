@@ -3,7 +3,7 @@
 import torch
 
 from cyclegan import losses
-from cyclegan.projected import ProjectedDiscriminator
+from cyclegan.training.projected import ProjectedDiscriminator
 
 
 def test_each_map_is_judged_patch_by_patch() -> None:

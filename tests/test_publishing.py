@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cyclegan.upload.card import model_card
+from cyclegan.upload.upload import PublishError, Upload, model_upload, send, space_upload
 from huggingface_hub import ModelCard, constants
 from PIL import Image
 
-from cyclegan import publishing
 from cyclegan.__main__ import main
-from cyclegan.card import model_card
 from cyclegan.hub import load_weights
 from cyclegan.inference import Translator
-from cyclegan.publishing import PublishError, Upload, model_upload, send, space_upload
 from cyclegan.weights import FILES
 from tests.conftest import TINY
 from tests.hub_server import Hub, UseHub

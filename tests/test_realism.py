@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan import realism
 from cyclegan.images import to_tensor
 from cyclegan.models import Discriminator
-from cyclegan.realism import Critics, spread
 from cyclegan.weights import FILES, StateDict, Weights, WeightsError
+from demo import realism
+from demo.realism import Critics, spread
 from tests.conftest import TINY, make_networks
 
 Make = Callable[..., Image.Image]
@@ -51,9 +51,9 @@ def test_the_overlay_is_as_large_as_the_picture(critics: Critics, make_photo: Ma
     assert 0 < opinion.score < 1
 
 
-@pytest.mark.parametrize(("widths", "side"), [((4, 4, 4), 256), ((4, 4, 4), 100), ((4,), 64)])
-def test_a_patch_lies_over_the_middle_of_its_receptive_field(widths: tuple[int, ...], side: int) -> None:
-    network = Discriminator(TINY.discriminator.model_copy(update={"widths": widths})).eval()
+@pytest.mark.parametrize(("channels", "side"), [((4, 4, 4), 256), ((4, 4, 4), 100), ((4,), 64)])
+def test_a_patch_lies_over_the_middle_of_its_receptive_field(channels: tuple[int, ...], side: int) -> None:
+    network = Discriminator(TINY.discriminator.model_copy(update={"channels": channels})).eval()
     sheet = torch.zeros(1, 3, side, side, requires_grad=True)
     patches = network.logits(sheet)
     height, width = patches.shape[-2:]
@@ -63,7 +63,7 @@ def test_a_patch_lies_over_the_middle_of_its_receptive_field(widths: tuple[int, 
     y, x = np.nonzero(sheet.grad[0].abs().sum(0).numpy())
     lone = np.zeros((height, width), np.float32)
     lone[row, column] = 1
-    heat = spread(lone, 2 ** len(widths), (side, side), side)
+    heat = spread(lone, 2 ** len(channels), (side, side), side)
     weights = heat / heat.sum()
     centre = (weights.sum(0) @ np.arange(side), weights.sum(1) @ np.arange(side))
     assert centre == pytest.approx(((x.min() + x.max()) / 2, (y.min() + y.max()) / 2), abs=0.2)
@@ -78,7 +78,7 @@ def test_the_heat_of_a_wide_picture_is_the_sheets_without_its_margin() -> None:
 
 
 def test_real_is_yellow_and_generated_is_blue() -> None:
-    grey = Image.new("RGB", (8, 8), (128, 128, 128))
+    greyscale = Image.new("RGB", (8, 8), (128, 128, 128))
     for value, yellow in ((0.0, False), (1.0, True)):
         red, _, blue = realism._overlay(grey, np.full((8, 8), value, np.float32)).getpixel((4, 4))  # type: ignore[misc]
         assert (red > blue + 40) if yellow else (blue > red + 40)
@@ -127,7 +127,7 @@ def test_without_discriminators_one_sentence(weights_folder: Path, make_photo: M
 
 def test_critics_larger_than_the_picture_are_refused(states: dict[str, StateDict], make_photo: Make) -> None:
     config = TINY.model_copy(
-        update={"image_size": 32, "discriminator": TINY.discriminator.model_copy(update={"widths": (4, 4, 4, 4)})}
+        update={"image_size": 32, "discriminator": TINY.discriminator.model_copy(update={"channels": (4, 4, 4, 4)})}
     )
     with pytest.raises(WeightsError, match="patches are larger than the picture"):
         Critics(Weights(config, states, "tests/")).opinion(make_photo(), "photo")

@@ -19,7 +19,7 @@ import yaml
 from cyclegan import inference
 from cyclegan.hub import DEFAULT_REPO
 from cyclegan.inference import Translator, usable_cpus
-from cyclegan.publishing import space_upload
+from cyclegan.publishing.upload import space_upload
 
 ROOT = Path(__file__).parents[1]
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}

@@ -79,7 +79,7 @@ def test_export_of_a_checkpoint_of_other_networks_says_so(tmp_path: Path, caplog
     run = tmp_path / "run"
     assert main([SMOKE, "--set", f"run={run}", "--set", "steps=1"]) == 0
     settings = json.loads((run / "config.json").read_text())
-    settings["generator"]["top_width"] += 1
+    settings["generator"]["top_channels"] += 1
     (run / "config.json").write_text(json.dumps(settings))
     assert export([str(run), str(tmp_path / "weights")]) == 2
     assert "does not fit the config's networks" in caplog.text

@@ -10,7 +10,7 @@ from zipfile import ZIP_STORED, ZipFile
 import pytest
 from PIL import Image, ImageOps
 
-from cyclegan.doctor import treat
+from cyclegan.drawing.normalise import normalise
 from cyclegan.images import ImageError
 from cyclegan.inference import Direction, Translator
 from demo import batch
@@ -45,7 +45,7 @@ def test_untidied_is_raw(translator: Translator, make_drawing: Make, direction: 
 def test_a_tidied_drawing_has_seen_the_doctor(translator: Translator, make_drawing: Make) -> None:
     drawing = ImageOps.invert(make_drawing((300, 200)))
     tidied = translate(translator, drawing, "sketch_to_photo", tidy=True)
-    treatment = treat(drawing, 64)
+    treatment = normalise(drawing, 64)
     photo, returned = translator.round_trip(treatment.sheet, "sketch_to_photo")
     assert tidied.remark == treatment.remark != ""
     assert tidied.result.tobytes() == treatment.put_back(photo).tobytes()

@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from cyclegan.colour_field import COLOURWAYS
+from cyclegan.colour.colour_map import COLOURWAYS
 from cyclegan.images import fit_square
 from cyclegan.inference import Direction, Translator
-from cyclegan.variations import variations
 from cyclegan.weights import StateDict, Weights
+from demo.variations import variations
 from tests.conftest import TINY
 
 CHANGES = ["mirrored", "thicker", "tilted", "smaller", "leaning", "shifted"]
@@ -50,7 +50,7 @@ def test_a_drawing_with_colours_keeps_them_and_its_lines_change(told: Translator
 
 
 def test_weights_that_are_told_no_colours_see_small_changes(told: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = TINY.generator.model_copy(update={"colour_field": False})
+    generator = TINY.generator.model_copy(update={"colour_map": False})
     monkeypatch.setattr(told, "config", TINY.model_copy(update={"generator": generator}))
     monkeypatch.setattr(told, "translate_sheets", lambda batch, *_: batch)
     assert [one.name for one in variations(ball(), told)] == CHANGES

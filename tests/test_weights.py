@@ -209,10 +209,10 @@ def test_wrong_tensors(weights_folder: Path, states: dict[str, StateDict]) -> No
         ({"surprise": 1}, "config.json: surprise: Extra inputs are not permitted"),
         ({"image_size": -5}, "config.json: image_size: Input should be greater than"),
         ({"sha256": {}}, f"{G} has no SHA-256 in config.json"),
-        ({"generator": {"widths": [4096, 4096, 4096], "decoder_blocks": [0, 0]}}, "a network of more than 1 GB"),
+        ({"generator": {"channels": [4096, 4096, 4096], "decoder_blocks": [0, 0]}}, "a network of more than 1 GB"),
         (
-            {"generator": {"widths": [10**12, 10**12], "decoder_blocks": [0]}},
-            "generator.widths.0: Input should be less",
+            {"generator": {"channels": [10**12, 10**12], "decoder_blocks": [0]}},
+            "generator.channels.0: Input should be less",
         ),
     ],
 )

@@ -22,8 +22,8 @@ def config(tmp_path: Path, make_photo: Callable[..., Image.Image]) -> TrainConfi
     return TrainConfig(
         data=DataConfig(photos=photos, size=32, batch=2, workers=0, held_out=0),
         loss=LOSSES,
-        generator=GeneratorConfig(widths=(4, 8), top_width=4, bottleneck_blocks=1, decoder_blocks=(0,)),
-        discriminator=DiscriminatorConfig(widths=(4,)),
+        generator=GeneratorConfig(channels=(4, 8), top_channels=4, bottleneck_blocks=1, decoder_blocks=(0,)),
+        discriminator=DiscriminatorConfig(channels=(4,)),
         run=tmp_path / "run",
         steps=4,
         pool=3,

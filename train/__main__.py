@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 from cyclegan.config import ConfigError, load_train_config
-from cyclegan.data import UnpairedImages
+from cyclegan.devices import pick_device
 from cyclegan.hub import load_weights
-from cyclegan.loop import pick_device, train
-from cyclegan.training import CycleGAN, NonFiniteLossError
+from cyclegan.training.data import UnpairedImages
+from cyclegan.training.loop import train
+from cyclegan.training.trainer import CycleGAN, NonFiniteLossError
 from cyclegan.weights import FILES, WeightsError
 
 log = logging.getLogger("train")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from cyclegan.checkpoint import load_shown
 from cyclegan.config import ConfigError, TrainConfig, WeightsConfig
-from cyclegan.loop import CONFIG
+from cyclegan.training.checkpoint import load_ema
+from cyclegan.training.loop import CONFIG
 from cyclegan.weights import WeightsError, save_weights
 
 log = logging.getLogger("train.export")
@@ -32,12 +32,12 @@ def export(run: Path, folder: Path) -> WeightsConfig:
     except OSError:
         raise ConfigError(f"There is no run in {run}: {CONFIG} is missing.") from None
     config = TrainConfig.model_validate_json(settings)
-    steps, networks = load_shown(run / "checkpoint.pt", config)
+    steps, networks = load_ema(run / "checkpoint.pt", config)
     description = WeightsConfig(
         generator=config.generator,
         discriminator=config.discriminator,
         image_size=config.data.size,
-        colour_hints=config.data.hint_share > 0,
+        colour_hints=config.data.hint_prob > 0,
         training={
             "steps": steps,
             "images": steps * config.data.batch,

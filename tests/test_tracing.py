@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclegan.hints import colour_hints
-from cyclegan.inking import CANONICAL, Detail, Drawing, Kind, Stroke, Style, ink
-from cyclegan.sketching import sketch, trace
+from cyclegan.colour.hints import colour_hints
+from cyclegan.drawing.inking import CANONICAL, Detail, Drawing, Kind, Stroke, Style, ink
+from cyclegan.drawing.tracing import sketch, trace
 
 
 def paper(size: int = 128, value: int = 255) -> np.ndarray:

@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from cyclegan.config import WeightsConfig
 
 Scores = dict[str, Any]
-"""The content of evaluation.json (`cyclegan.evaluation`)."""
+"""The content of evaluation.json (`cyclegan.evaluation.report`)."""
 
 DIRECTIONS = {"sketch_to_photo": "sketch → photo", "photo_to_sketch": "photo → sketch"}
 ASIDE = ("best", "floor", "ceiling")  # columns of the scores that are not the model's own

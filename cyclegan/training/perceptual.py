@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import fuse_conv_bn_eval
 from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from cyclegan.config import ConfigError
+from cyclegan.models import fold_batch_norms
 
 TAPS = ("features.0", "features.3.conv.0", "features.5.conv.0", "features.8.conv.0", "features.11.conv.0")
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -39,7 +38,7 @@ class PerceptualFeatures(nn.Module):
                 self.network.load_state_dict({name: given[name] for name in self.network.state_dict()})
             except Exception as error:
                 raise ConfigError(f"{setting}: {weights} does not hold torchvision's mobilenet_v2 ({error}).") from None
-        _fold_norms(self.network.eval())
+        fold_batch_norms(self.network.eval())
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1))
         self.requires_grad_(False).eval()
@@ -55,12 +54,3 @@ class PerceptualFeatures(nn.Module):
         """
         with torch.autocast(images.device.type, enabled=False):
             return list(self.network(((images.float() + 1) / 2 - self.mean) / self.deviation).values())
-
-
-def _fold_norms(network: nn.Module) -> None:
-    """Each normalisation into the convolution before it: both are fixed."""
-    for parent in list(network.modules()):
-        for (name, conv), (other, norm) in pairwise(list(parent.named_children())):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                setattr(parent, name, fuse_conv_bn_eval(conv, norm))
-                setattr(parent, other, nn.Identity())

@@ -9,15 +9,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from cyclegan.checkpoint import load_checkpoint, save_checkpoint
 from cyclegan.config import ConfigError, TrainConfig
-from cyclegan.data import batches, samples
-from cyclegan.tracking import Tracker, sample_sheet
-from cyclegan.training import CycleGAN
+from cyclegan.devices import pick_device
+from cyclegan.training.checkpoint import load_checkpoint, save_checkpoint
+from cyclegan.training.data import batches, samples
+from cyclegan.training.log import Tracker, sample_sheet
+from cyclegan.training.trainer import CycleGAN
 
 log = logging.getLogger(__name__)
 
@@ -45,36 +45,31 @@ def train(
         raise ConfigError(f"{config.run} already holds a run: continue it with --resume or choose another folder.")
     elif start:
         model.start_from(start)
-    tracker = Tracker(config.run, config.log_every, model.number)
+    tracker = Tracker(config.run, config.log_every, model.global_step)
     (config.run / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
     shown = samples(config.data, config.seed)
     sampled = saved = time.monotonic()
-    data = batches(config.data, config.seed, model.number, config.steps)
+    data = batches(config.data, config.seed, model.global_step, config.steps)
     total = config.steps * config.data.batch
-    with _stop_requested() as stop, tqdm(total=total, initial=model.number * config.data.batch, unit="img") as bar:
+    with _stop_requested() as stop, tqdm(total=total, initial=model.global_step * config.data.batch, unit="img") as bar:
         for batch in data:
             found = model.step(batch)
-            tracker.add(model.number, found)
+            tracker.add(model.global_step, found)
             bar.update(config.data.batch)
             bar.set_postfix({name: f"{value:.2f}" for name, value in tracker.recent.items()}, refresh=False)
-            now, over = time.monotonic(), stop.is_set() or model.number == config.steps
+            now, over = time.monotonic(), stop.is_set() or model.global_step == config.steps
             if over or now - sampled > 60 * config.sample_minutes:
-                path = tracker.samples / f"{model.number:07d}.jpg"
-                sample_sheet(model.shown_G, model.shown_F, shown, path, config.generator.colour_field)
+                path = tracker.samples / f"{model.global_step:07d}.jpg"
+                sample_sheet(model.G_ema, model.F_ema, shown, path, config.generator.colour_map)
                 sampled = now
             if over or now - saved > 60 * config.checkpoint_minutes:
                 save_checkpoint(checkpoint, model)
                 tracker.plot()
                 saved = now
             if stop.is_set():
-                log.info("Stopped at step %d; continue with --resume.", model.number)
+                log.info("Stopped at step %d; continue with --resume.", model.global_step)
                 break
     return model
-
-
-def pick_device() -> torch.device:
-    """The accelerator if there is one, else the CPU."""
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclegan.doctor import Treatment, treat
+from cyclegan.drawing.inking import SHIFT, fixed_point
+from cyclegan.drawing.normalise import NormalisedDrawing, normalise
 from cyclegan.images import fit_square
-from cyclegan.inking import SHIFT, fixed_point
 
 SIZE = 256
 RED = (220, 40, 40)
@@ -100,7 +100,7 @@ KNOWN = fit_square(drawn(), SIZE)
 )
 def test_what_the_model_knows_stays_as_it_is(drawing: Image.Image) -> None:
     before = drawing.tobytes()
-    treatment = treat(drawing, SIZE)
+    treatment = normalise(drawing, SIZE)
     assert same(treatment.sheet, fit_square(drawing, SIZE))
     assert treatment.remark == ""
     assert treatment.region == (0, 0, *drawing.size)
@@ -109,14 +109,14 @@ def test_what_the_model_knows_stays_as_it_is(drawing: Image.Image) -> None:
 
 @pytest.mark.parametrize("pen", [1, 2, 3, 4, 5, 6, 7, 8, 12])
 def test_pens_of_any_width_give_nearly_the_same_sheet(pen: int) -> None:
-    sheet = treat(drawn(pen=pen), SIZE).sheet
+    sheet = normalise(drawn(pen=pen), SIZE).sheet
     assert agreement(sheet, KNOWN) > 0.9
     assert np.abs(np.asarray(sheet, int) - np.asarray(KNOWN, int)).mean() < 6
 
 
 @pytest.mark.parametrize("pen", [1, 8, 16])
 def test_redrawn_lines_are_black_and_about_two_pixels_wide(pen: int) -> None:
-    sheet = np.asarray(treat(drawn(pen=pen), SIZE).sheet)
+    sheet = np.asarray(normalise(drawn(pen=pen), SIZE).sheet)
     assert sheet.min() == 0
     assert (255 - sheet).sum() / (255 - np.asarray(KNOWN)).sum(dtype=int) == pytest.approx(1, abs=0.2)
 
@@ -125,20 +125,20 @@ def test_a_fine_line_beside_a_thick_pen_stays_and_a_filled_shape_stays_filled() 
     large = np.array(drawn(pen=14))
     cv2.line(large, (120, 345), (330, 345), (0, 0, 0), 3)
     cv2.circle(large, (230, 395), 26, (0, 0, 0), -1)
-    ink = black(treat(Image.fromarray(large), SIZE).sheet)
+    ink = black(normalise(Image.fromarray(large), SIZE).sheet)
     assert ink[168:178, 65:160].any(axis=0).mean() > 0.95
     assert ink[193:202, 110:120].all()
 
 
 def test_grey_lines_become_black() -> None:
-    sheet = treat(drawn(ink=170), SIZE).sheet
+    sheet = normalise(drawn(ink=170), SIZE).sheet
     assert agreement(sheet, KNOWN) > 0.9
 
 
 @pytest.mark.parametrize("hint", [False, True])
 def test_white_on_black_is_turned_round_but_for_colours(hint: bool) -> None:
     negative = Image.fromarray(255 - np.asarray(drawn()))
-    treatment = treat(hinted(negative) if hint else negative, SIZE)
+    treatment = normalise(hinted(negative) if hint else negative, SIZE)
     assert "dark" in treatment.remark
     assert agreement(treatment.sheet, KNOWN) > 0.9
     if hint:
@@ -147,7 +147,7 @@ def test_white_on_black_is_turned_round_but_for_colours(hint: bool) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_paper_light_and_shadow_are_wiped_away(seed: int) -> None:
-    treatment = treat(photographed(drawn(), seed), SIZE)
+    treatment = normalise(photographed(drawn(), seed), SIZE)
     assert "paper" in treatment.remark
     assert agreement(treatment.sheet, KNOWN) > 0.85
     far = cv2.dilate(black(KNOWN).astype(np.uint8), np.ones((13, 13), np.uint8)) == 0
@@ -155,28 +155,30 @@ def test_paper_light_and_shadow_are_wiped_away(seed: int) -> None:
 
 
 def test_blank_paper_gives_a_white_sheet() -> None:
-    assert np.asarray(treat(photographed(drawn(())), SIZE).sheet).min() == 255
+    assert np.asarray(normalise(photographed(drawn(())), SIZE).sheet).min() == 255
 
 
 def test_a_coloured_stroke_on_paper_is_a_hint_and_a_drawing_all_in_blue_is_lines() -> None:
-    hint = treat(photographed(hinted(drawn()), tone=40), SIZE).sheet.getpixel((112, 183))
+    hint = normalise(photographed(hinted(drawn()), tone=40), SIZE).sheet.getpixel((112, 183))
     assert isinstance(hint, tuple)
     assert hint[0] > 180
     assert max(hint[1:]) < 150
     blue = np.asarray(drawn())
-    sheet = treat(photographed(Image.fromarray(np.maximum(blue, (20, 30, 140)).astype(np.uint8)), tone=0), SIZE).sheet
+    sheet = normalise(
+        photographed(Image.fromarray(np.maximum(blue, (20, 30, 140)).astype(np.uint8)), tone=0), SIZE
+    ).sheet
     assert agreement(sheet, KNOWN) > 0.85
 
 
 def test_a_coloured_stroke_keeps_colour_and_place_when_lines_are_redrawn() -> None:
-    sheet = treat(hinted(drawn(pen=10)), SIZE).sheet
+    sheet = normalise(hinted(drawn(pen=10)), SIZE).sheet
     assert np.abs(np.array(sheet.getpixel((112, 183)), int) - RED).max() < 10
 
 
 @pytest.mark.parametrize("shift", [(150.0, 150.0), (5.0, 5.0), (320.0, 300.0)])
 def test_a_small_drawing_is_enlarged_at_most_twice_and_put_back_where_it_was(shift: tuple[float, float]) -> None:
     drawing = drawn(scale=0.35, shift=shift)
-    treatment = treat(drawing, SIZE)
+    treatment = normalise(drawing, SIZE)
     assert "small" in treatment.remark
     assert treatment.region[2] - treatment.region[0] == 256
     assert black(treatment.sheet).any(axis=0).sum() > 1.9 * black(fit_square(drawing, SIZE)).any(axis=0).sum()
@@ -187,10 +189,10 @@ def test_a_small_drawing_is_enlarged_at_most_twice_and_put_back_where_it_was(shi
 @pytest.mark.parametrize("scale", [1, 0.35])
 def test_a_sheet_put_back_lies_on_the_drawing(size: tuple[int, int], scale: float) -> None:
     drawing = drawn(scale=scale * min(size) / 512, size=size, pen=5 * max(size) / 512)
-    assert off_by(treat(drawing, SIZE), drawing) <= max(size) / 512
+    assert off_by(normalise(drawing, SIZE), drawing) <= max(size) / 512
 
 
-def off_by(treatment: Treatment, drawing: Image.Image) -> float:
+def off_by(treatment: NormalisedDrawing, drawing: Image.Image) -> float:
     """The largest distance in pixels between the edges of the drawing's ink and those of its sheet put back."""
     back = treatment.put_back(treatment.sheet)
     assert back.size == drawing.size
@@ -207,7 +209,7 @@ def test_the_frame_rarely_changes_while_somebody_draws(scale: float, most: int) 
             stroke = CUP[count - 1]
             begun = cv2.resize(stroke, (2, 30))[: round(30 * part)] if len(stroke) == 2 else stroke
             begun = begun[: max(2, round(len(begun) * part))]
-            regions.append(treat(drawn([*CUP[: count - 1], begun], scale=scale, shift=(40, 60)), SIZE).region)
+            regions.append(normalise(drawn([*CUP[: count - 1], begun], scale=scale, shift=(40, 60)), SIZE).region)
     assert sum(one != other for one, other in pairwise(regions)) <= most
 
 
@@ -215,7 +217,7 @@ def test_a_photo_is_left_alone_and_named() -> None:
     y, x = np.mgrid[-1:1:300j, -1:1:300j]
     ball = np.sqrt(np.maximum(0.6 - x**2 - y**2, 0))
     photo = np.where(ball > 0, 60 + 200 * ball, 255)[..., None].repeat(3, 2).astype(np.uint8)
-    treatment = treat(Image.fromarray(photo), SIZE)
+    treatment = normalise(Image.fromarray(photo), SIZE)
     assert "photo" in treatment.remark
     assert same(treatment.sheet, fit_square(Image.fromarray(photo), SIZE))
 
@@ -228,10 +230,10 @@ def test_anything_else_gives_a_sheet_and_a_picture(size: tuple[int, int], kind: 
         pixels[5:9, 5:9] = 0
     if kind == "noise":
         pixels = np.random.default_rng(0).integers(0, 256, pixels.shape, dtype=np.uint8)
-    treatment = treat(Image.fromarray(pixels), SIZE)
+    treatment = normalise(Image.fromarray(pixels), SIZE)
     assert treatment.sheet.size == (SIZE, SIZE)
     assert treatment.sheet.mode == "RGB"
     assert treatment.put_back(treatment.sheet).size == size
-    assert same(treatment.sheet, treat(Image.fromarray(pixels), SIZE).sheet)
+    assert same(treatment.sheet, normalise(Image.fromarray(pixels), SIZE).sheet)
     if kind in ("black", "grey"):
         assert np.asarray(treatment.sheet).min() == 255

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cyclegan.drawing.inking import CANONICAL, Drawing, Kind, Stroke, Style, ink
+from cyclegan.drawing.skeleton import pixel_paths, thinned
 from cyclegan.images import largest_channel
-from cyclegan.inking import CANONICAL, Drawing, Kind, Stroke, Style, ink
-from cyclegan.skeleton import pixel_paths, thinned
 
 __all__ = ["CANONICAL", "Drawing", "Stroke", "Style", "ink", "sketch", "trace"]
 

@@ -14,12 +14,12 @@ import numpy as np
 from PIL import Image
 
 from cyclegan import images
+from cyclegan.colour.hints import colour_hints
 from cyclegan.config import ConfigError, DataConfig, WeightsConfig
-from cyclegan.data import held_out
-from cyclegan.hints import colour_hints
-from cyclegan.inking import CANONICAL, Drawing, Style, ink
-from cyclegan.measures import Masks, Pictures
-from cyclegan.sketching import WORK_SIZE, trace
+from cyclegan.drawing.inking import CANONICAL, Drawing, Style, ink
+from cyclegan.drawing.tracing import WORK_SIZE, trace
+from cyclegan.evaluation.metrics import Masks, Pictures
+from cyclegan.training.data import held_out
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torchvision.models import mobilenet_v2
 
-from cyclegan.checkpoint import load_checkpoint, save_checkpoint
-from cyclegan.colour_field import without_daubs
+from cyclegan.colour.colour_map import without_colour_strokes
 from cyclegan.config import ConfigError, DiscriminatorConfig, TrainConfig
-from cyclegan.data import Batch
 from cyclegan.models import Generator
-from cyclegan.training import CycleGAN, NonFiniteLossError
+from cyclegan.training.checkpoint import load_checkpoint, save_checkpoint
+from cyclegan.training.data import Batch
+from cyclegan.training.trainer import CycleGAN, NonFiniteLossError
 from tests.training_fixtures import CPU, same
 
 pytest_plugins = ["tests.training_fixtures"]
@@ -38,12 +38,12 @@ def test_a_step_trains_all_four_networks_and_names_its_losses(config: TrainConfi
     model = CycleGAN(config, CPU)
     before = {name: [p.clone() for p in network.parameters()] for name, network in model.networks.items()}
     found = model.step(random_batch())
-    model.step(random_batch())  # refinement begins with its last layer
+    model.step(random_batch())  # local_enhancer begins with its last layer
     for name, network in model.networks.items():
         assert not any(torch.equal(p, q) for p, q in zip(before[name], network.parameters(), strict=True)), name
     assert all(p.requires_grad for network in model.networks.values() for p in network.parameters())
     assert set(found) == {
-        *("adversarial/photo", "adversarial/sketch", "critic/photo", "critic/sketch", "cycle/sketch"),
+        *("adversarial/photo", "adversarial/sketch", "discriminator/photo", "discriminator/sketch", "cycle/sketch"),
         *("identity/photo", "identity/sketch", "paired/photo", "paired/sketch", "colour/photo"),
         *("feature_matching/photo", "feature_matching/sketch"),
     }
@@ -61,10 +61,16 @@ def test_cycles_alternate_and_identity_comes_now_and_then(config: TrainConfig) -
 
 def test_plain_cyclegan_has_its_six_generator_and_critic_losses_only(config: TrainConfig) -> None:
     plain = changed(
-        config, paired_sketch=0, paired_photo=0, colour=0, feature_matching=0, alternate_cycles=False, kind="vanilla"
+        config,
+        paired_sketch=0,
+        paired_photo=0,
+        colour=0,
+        feature_matching=0,
+        alternate_cycles=False,
+        gan_mode="vanilla",
     )
     kinds = {name.partition("/")[0] for name in CycleGAN(plain, CPU).step(random_batch())}
-    assert kinds == {"adversarial", "cycle", "identity", "critic"}
+    assert kinds == {"adversarial", "cycle", "identity", "discriminator"}
 
 
 def test_critics_see_real_and_generated_as_one_batch(config: TrainConfig) -> None:
@@ -110,9 +116,9 @@ def test_running_statistics_are_those_of_the_inputs_that_a_generator_is_for(conf
     model, batch = CycleGAN(changed(config, alternate_cycles=False, identity_every=1), CPU), random_batch()
     twin = CycleGAN(config, CPU)
     model.step(batch)
-    assert twin.G.grain
-    twin.G.grain.shift(twin.noise)
-    twin.G(without_daubs(batch["sketch"], batch["field"]), batch["field"]), twin.F(batch["photo"])
+    assert twin.G.noise_input
+    twin.G.noise_input.shift(twin.noise)
+    twin.G(without_colour_strokes(batch["sketch"], batch["field"]), batch["field"]), twin.F(batch["photo"])
     for name in "GF":
         buffers = dict(model.networks[name].named_buffers())
         for key, expected in twin.networks[name].named_buffers():
@@ -125,9 +131,9 @@ def test_every_step_has_its_grain_elsewhere(config: TrainConfig) -> None:
     found = set()
     for _ in range(4):
         model.step(batch)
-        assert model.G.grain
-        found.add(model.G.grain.offset)
-        assert cast(Generator, model.shown_G.module).grain.offset == (0, 0)  # type: ignore[union-attr]
+        assert model.G.noise_input
+        found.add(model.G.noise_input.offset)
+        assert cast(Generator, model.G_ema.module).noise_input.offset == (0, 0)  # type: ignore[union-attr]
     assert len(found) == 4
 
 
@@ -140,7 +146,7 @@ def test_the_shown_generators_are_moving_averages(config: TrainConfig) -> None:
         weight = model.G.state_dict()[LAST].clone()
         decay = (0, 2 / 11, 0.2, 0.2)[step]
         expected = weight if step == 0 else decay * expected + (1 - decay) * weight
-    shown = model.shown_G.module.state_dict()[LAST]
+    shown = model.G_ema.module.state_dict()[LAST]
     assert torch.allclose(shown, expected, atol=1e-7)
     assert not torch.equal(shown, weight)
 
@@ -148,7 +154,7 @@ def test_the_shown_generators_are_moving_averages(config: TrainConfig) -> None:
 def test_the_learning_rate_is_constant_then_falls_to_zero(config: TrainConfig) -> None:
     model = CycleGAN(config.model_copy(update={"steps": 10, "decay_from": 0.5, "learning_rate": 1.0}), CPU)
     rates = []
-    for model.number in range(11):
+    for model.global_step in range(11):
         model._set_learning_rate()
         rates.append(model.critics.param_groups[0]["lr"])
     assert rates == pytest.approx([1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2, 0])
@@ -166,7 +172,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_name_and_step(config: TrainC
 def test_a_checkpoint_of_other_networks_is_refused(config: TrainConfig) -> None:
     path = config.run / "checkpoint.pt"
     save_checkpoint(path, CycleGAN(config, CPU))
-    other = config.model_copy(update={"discriminator": DiscriminatorConfig(widths=(5,))})
+    other = config.model_copy(update={"discriminator": DiscriminatorConfig(channels=(5,))})
     with pytest.raises(ConfigError, match="does not fit the config's networks"):
         load_checkpoint(path, CycleGAN(other, CPU))
 
@@ -191,7 +197,7 @@ def test_fine_tuning_starts_from_given_networks(config: TrainConfig) -> None:
     model = CycleGAN(config.model_copy(update={"seed": 9}), CPU)
     model.start_from(given)
     assert all(same(dict(network.state_dict()), dict(given[name])) for name, network in model.networks.items())
-    assert same(dict(model.shown_G.module.state_dict()), dict(given["G"]))
+    assert same(dict(model.G_ema.module.state_dict()), dict(given["G"]))
 
 
 def test_features_have_a_critic_of_their_own(config: TrainConfig, tmp_path: Path) -> None:
@@ -203,7 +209,7 @@ def test_features_have_a_critic_of_their_own(config: TrainConfig, tmp_path: Path
     frozen = [tensor.clone() for tensor in model.features.state_dict().values()]
     before = [p.clone() for p in model.D_features.parameters()]
     found = model.step(random_batch(side=64))
-    assert {"projected/photo", "critic/features"} <= found.keys()
+    assert {"projected/photo", "discriminator/features"} <= found.keys()
     assert "perceptual/photo" not in found
     assert not any(torch.equal(p, q) for p, q in zip(before, model.D_features.parameters(), strict=True))
     assert same(frozen, list(model.features.state_dict().values()))
@@ -214,13 +220,13 @@ def test_features_have_a_critic_of_their_own(config: TrainConfig, tmp_path: Path
 
 
 def test_refinement_can_be_added_to_a_trained_generator(config: TrainConfig) -> None:
-    coarse = config.model_copy(update={"generator": config.generator.model_copy(update={"refined": False})})
+    coarse = config.model_copy(update={"generator": config.generator.model_copy(update={"coarse_to_fine": False})})
     given = {name: network.state_dict() for name, network in CycleGAN(coarse, CPU).networks.items()}
     model = CycleGAN(config.model_copy(update={"seed": 9}), CPU)
     model.start_from(given)
     assert same(dict(given["G"]), {key: model.G.state_dict()[key] for key in given["G"]})
-    assert model.G.refinement is not None
-    assert list(model.G.refinement.parameters())[-2].count_nonzero() == 0
+    assert model.G.local_enhancer is not None
+    assert list(model.G.local_enhancer.parameters())[-2].count_nonzero() == 0
 
 
 def test_the_perceptual_loss_takes_its_network_from_a_file(config: TrainConfig, tmp_path: Path) -> None:
@@ -246,7 +252,7 @@ def test_texture_may_be_the_only_use_of_that_network(config: TrainConfig, tmp_pa
 
 
 def test_norms_are_fixed_for_the_last_steps(config: TrainConfig) -> None:
-    model = CycleGAN(config.model_copy(update={"steps": 4, "fixed_norms_from": 0.5}), CPU)
+    model = CycleGAN(config.model_copy(update={"steps": 4, "freeze_norms_from": 0.5}), CPU)
     moved, learnt = [], []
     for _ in range(4):
         means, weights = (

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cyclegan import images, measures
+from cyclegan import images
+from cyclegan.colour.hints import PALETTE, with_colour_stroke
 from cyclegan.config import ConfigError
-from cyclegan.evaluation import PENS, Number, Report, tidied, translated
-from cyclegan.heldout import drawn_by
-from cyclegan.hints import PALETTE, daubed
+from cyclegan.drawing.inking import CANONICAL, Drawing, Stroke
+from cyclegan.evaluation import metrics
+from cyclegan.evaluation.held_out import drawn_by
+from cyclegan.evaluation.metrics import Pictures
+from cyclegan.evaluation.report import PENS, Number, Report, tidied, translated
 from cyclegan.inference import Translator
-from cyclegan.inking import CANONICAL, Drawing, Stroke
-from cyclegan.measures import Pictures
 
 CANVAS = 512  # pixels: the side of the sheet that the strokes were drawn on
 STAGES = np.arange(1, 17) / 16  # how much of a drawing is there
@@ -34,7 +35,7 @@ class Replay:
 
     def jump(self) -> float:
         """Largest change of any channel's mean from one stage to the next, 0 to 255, over the finished object."""
-        object_ = measures.foreground(self.photos[-1:])[0]
+        object_ = metrics.foreground(self.photos[-1:])[0]
         means = self.photos[JUDGED][:, object_].mean(axis=1)
         return float(np.abs(np.diff(means, axis=0)).max()) if object_.any() else 0.0
 
@@ -97,8 +98,8 @@ def _in_pens(drawing: Drawing) -> Pictures:
 
 
 def _pen_change(photos: Pictures) -> float:
-    """`measures.pen_change` over what is object in most of the photos."""
-    return measures.pen_change(photos, measures.foreground(photos).mean(axis=0) > 0.5)
+    """`metrics.pen_change` over what is object in most of the photos."""
+    return metrics.pen_change(photos, metrics.foreground(photos).mean(axis=0) > 0.5)
 
 
 def _replayed(translator: Translator, drawing: Drawing, seed: int) -> Replay:
@@ -116,7 +117,7 @@ def _coloured(translator: Translator, drawings: dict[str, Drawing]) -> Image.Ima
     rows = []
     for number, drawing in enumerate(drawings.values()):
         sheet = drawn_by(CANONICAL, drawing)
-        sheets = np.stack([sheet] * SEEDS + [daubed(sheet, colour) for colour in palette.values()])
+        sheets = np.stack([sheet] * SEEDS + [with_colour_stroke(sheet, colour) for colour in palette.values()])
         photos = translated(translator, sheets, "sketch_to_photo", range(number, number + len(sheets)))
         rows.append(np.concatenate([sheet[None], photos]))
     return _rows(rows, ["drawing", "photo", *[""] * (SEEDS - 1), *palette])

@@ -20,21 +20,21 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from cyclegan import images
 from cyclegan.config import ConfigError, DataConfig
-from cyclegan.inking import Drawing
-from cyclegan.lessons import made_lesson, unpaired_lesson
-from cyclegan.sketching import WORK_SIZE, trace
+from cyclegan.drawing.inking import Drawing
+from cyclegan.drawing.tracing import WORK_SIZE, trace
+from cyclegan.training.augmentation import paired_sample, unpaired_sample
 
 log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
-"""``sketch``, ``lines``, ``photo``, ``traced``, ``hints``, ``field``: B×3×H×W in [-1, 1], as ``lessons.Lesson``
+"""``sketch``, ``lines``, ``photo``, ``traced``, ``hints``, ``colour_map``: B×3×H×W in [-1, 1], as ``augmentation.TrainingSample``
 describes them; ``paired``, ``coloured``: B booleans."""
 
 
 class UnpairedImages(Dataset[Batch]):
     """Samples without end, by number: photos in a new random order each epoch, each with a drawing.
 
-    The drawing is made from the photo (``made_share`` of the samples, and all of them when there is no sketch folder),
+    The drawing is made from the photo (``paired_prob`` of the samples, and all of them when there is no sketch folder),
     or is any one of the sketch folder: real CycleGAN data, which no photo belongs to.
     """
 
@@ -46,9 +46,9 @@ class UnpairedImages(Dataset[Batch]):
         """
         self.config, self.seed = config, seed
         photos = _files(config.photos, "data.photos", config.held_out, held_out)
-        self.photos = photos if held_out else _evened(photos, config.evenness)
+        self.photos = photos if held_out else _balanced(photos, config.folder_balance)
         self.sketches: list[Path] = []
-        if config.sketches and config.made_share < 1:
+        if config.sketches and config.paired_prob < 1:
             self.sketches = _files(config.sketches, "data.sketches", config.held_out, held_out)
         self._drawing = lru_cache(maxsize=None)(self._traced)  # 40 ms to trace, some 20 kB to keep
 
@@ -57,14 +57,16 @@ class UnpairedImages(Dataset[Batch]):
         rng = np.random.default_rng((self.seed, number))
         path = self.photo(number)
         photo = self._opened(path)
-        if self.sketches and rng.random() >= self.config.made_share:
+        if self.sketches and rng.random() >= self.config.paired_prob:
             sketch = self._opened(self.sketches[rng.integers(len(self.sketches))])
-            lesson = unpaired_lesson(sketch, photo, self.config, rng)
+            sample = unpaired_sample(sketch, photo, self.config, rng)
         else:
-            lesson = made_lesson(photo, self._drawing(path), self.config, rng)
-        pictures = {name: getattr(lesson, name) for name in ("sketch", "lines", "photo", "traced", "hints", "field")}
+            sample = paired_sample(photo, self._drawing(path), self.config, rng)
+        pictures = {
+            name: getattr(sample, name) for name in ("sketch", "lines", "photo", "traced", "hints", "colour_map")
+        }
         tensors = {name: images.to_tensor(Image.fromarray(picture)) for name, picture in pictures.items()}
-        return tensors | {name: torch.tensor(getattr(lesson, name)) for name in ("paired", "coloured")}
+        return tensors | {name: torch.tensor(getattr(sample, name)) for name in ("paired", "coloured")}
 
     def photo(self, number: int) -> Path:
         """The file of sample ``number``'s photo."""
@@ -119,11 +121,11 @@ def _files(folder: Path, setting: str, share: float, kept_back: bool) -> list[Pa
     return chosen
 
 
-def _evened(photos: list[Path], evenness: float) -> list[Path]:
-    """Those of small folders several times, as `DataConfig.evenness` says."""
+def _balanced(photos: list[Path], folder_balance: float) -> list[Path]:
+    """Those of small folders several times, as `DataConfig.folder_balance` says."""
     counts = Counter(path.parent for path in photos)
     largest = max(counts.values())
-    return [path for path in photos for _ in range(round((largest / counts[path.parent]) ** evenness))]
+    return [path for path in photos for _ in range(round((largest / counts[path.parent]) ** folder_balance))]
 
 
 def _usable(path: Path) -> bool:

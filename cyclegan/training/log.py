@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cyclegan import images
-from cyclegan.colour_field import colour_fields, without_daubs
+from cyclegan.colour.colour_map import colour_maps, without_colour_strokes
 
 
 class Tracker:
@@ -74,18 +74,23 @@ class Tracker:
 
 
 @torch.no_grad()
-def sample_sheet(G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Path, told: bool) -> None:
-    """Save sketch | photo | cycled sketch and photo | sketch | cycled photo, a row a sample of ``batch``.
+def sample_sheet(G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Path, conditioned: bool) -> None:
+    """Save sketch | photo | cycled sketch and photo | sketch | cycled photo, one row per sample of ``batch``.
 
-    ``told``: whether G is told colours, and so shown no bold strokes of them.
+    ``conditioned``: whether G takes a colour map.
     """
-    sketch, photo = batch["sketch"], batch["photo"]
     modes = G.training, F.training
     G.eval(), F.eval()
-    fields = colour_fields(sketch)
-    fake_photo = G(without_daubs(sketch, fields), fields) if told else G(sketch)
-    fake_sketch = F(photo)
-    columns = (sketch, fake_photo, F(fake_photo), photo, fake_sketch, G(fake_sketch))
+
+    def photo_of(drawings: Tensor) -> Tensor:
+        if not conditioned:
+            return G(drawings)
+        maps = colour_maps(drawings)
+        return G(without_colour_strokes(drawings, maps), maps)
+
+    sketch, photo = batch["sketch"], batch["photo"]
+    fake_photo, fake_sketch = photo_of(sketch), F(photo)
+    columns = (sketch, fake_photo, F(fake_photo), photo, fake_sketch, photo_of(fake_sketch))
     G.train(modes[0]), F.train(modes[1])
     labels = ("sketch", "photo", "cycled", "photo", "sketch", "cycled")
     rows = [[images.to_image(image) for image in row] for row in zip(*columns, strict=True)]

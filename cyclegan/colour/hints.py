@@ -1,41 +1,36 @@
-"""Colour hints: coloured pen strokes inside a drawn object that say what colour its parts take."""
+"""Colour hints: coloured pen strokes inside a drawn object that say what colour its regions take."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclegan.colour_field import parts
-from cyclegan.inking import REFERENCE, SHIFT, Drawing, Sheet, fixed_point
+from cyclegan.colour.colour_map import regions
+from cyclegan.drawing.inking import REFERENCE, SHIFT, Drawing, Sheet, fixed_point
 
 CANDIDATES = 6  # strokes tried for each hint; the longest, most colourful and most even one is drawn
-WIDTHS = np.log((1.5, 28.0))  # at 256 px, even in the logarithm: bold daubs teach what fine strokes then tell
+WIDTHS = np.log((1.5, 28.0))  # at 256 px, even in the logarithm: bold colour strokes teach what fine strokes then tell
 STEPS = 16  # points of a stroke
 MINIMUM_CHROMA = 24  # of 8-bit CIELAB: what has less looks like the lines or the paper
 STRONGER = (1.0, 2.0)  # chroma of a palette's colour, for that of the thing it is picked for
 OFF = (8.0, 4.0, 4.0)  # standard deviation of a picked colour from the thing's, CIELAB
 
-PALETTE = {
-    "red": (214, 40, 40), "yellow": (252, 191, 73), "blue": (29, 111, 209),
-    "green": (42, 157, 63), "violet": (123, 44, 191), "orange": (247, 127, 0),
-}  # fmt: skip
-"""What pens have, RGB."""
-DAUB = 12  # pixels at 256 px
+STROKE_WIDTH = 12  # pixels at 256 px
 
 
-def daubed(sheet: NDArray, colour: tuple[int, int, int]) -> NDArray:
-    """`sheet` (H×W×3 uint8, RGB: a drawing) with a bold stroke of `colour` where its largest part is roomiest.
+def with_colour_stroke(sheet: NDArray, colour: tuple[int, int, int]) -> NDArray:
+    """`sheet` (H×W×3 uint8, RGB: a drawing) with a bold stroke of `colour` where its largest region is roomiest.
 
     Where nothing is enclosed that is the middle.
     """
     unit = max(sheet.shape[:2]) / REFERENCE
-    inside = cv2.resize((parts(sheet) == 1).astype(np.uint8), sheet.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    inside = cv2.resize((regions(sheet) == 1).astype(np.uint8), sheet.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     _, radius, _, (x, y) = cv2.minMaxLoc(cv2.distanceTransform(np.pad(inside, 1), cv2.DIST_L2, 5)[1:-1, 1:-1])
     if not radius:
-        (y, x), radius = (side // 2 for side in sheet.shape[:2]), DAUB * unit
+        (y, x), radius = (side // 2 for side in sheet.shape[:2]), STROKE_WIDTH * unit
     reach = np.array([[-0.6, -0.3], [0.6, 0.3]]) * radius
     layer = np.full_like(sheet, 255)
     ends = [fixed_point(np.array([x, y]) + reach)]
-    cv2.polylines(layer, ends, False, colour, max(round(min(DAUB * unit, radius)), 1), cv2.LINE_AA, SHIFT)
+    cv2.polylines(layer, ends, False, colour, max(round(min(STROKE_WIDTH * unit, radius)), 1), cv2.LINE_AA, SHIFT)
     return np.minimum(sheet, layer)
 
 

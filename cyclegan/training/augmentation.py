@@ -1,4 +1,4 @@
-"""A photo and its traced drawing → what the networks are shown: moved, recoloured, drawn by some hand, hinted."""
+"""Augmentation: a photo and its traced drawing → one training sample, moved, recoloured, inked and hinted at random."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cyclegan.colour_field import PAPER, colour_field, in_colourway, outside, part_means, parts
+from cyclegan.colour.colour_map import PAPER, colour_map, in_colourway, outside, region_means, regions
+from cyclegan.colour.hints import colour_hints
 from cyclegan.config import DataConfig
-from cyclegan.hints import colour_hints
-from cyclegan.inking import CANONICAL, KINDS, Drawing, Style, ink
+from cyclegan.drawing.inking import CANONICAL, KINDS, Drawing, Style, ink
+from cyclegan.images import RGBArray
 
 RECOLOURED = {True: 0.7, False: 0.15}
 """Share of photos that change their colour, with and without hints: with them colour must be read from the hint, so
@@ -20,7 +21,7 @@ it may not be guessable; without them the model chooses, and should choose as th
 
 IN_COLOURWAYS = 0.5
 """Share of photos without hints that take a colourway, where the config asks for it; the rest keep their own colours
-in each part of the drawing."""
+in each region of the drawing."""
 
 ALIKE_ONLY = 0.6
 """Share of the photos that change their colour which do so only where they have one colour: leather, and not its
@@ -41,74 +42,75 @@ COLOURED_PENS = 0.2
 
 EVEN_PEN = {name: getattr(CANONICAL, name) for name in ("width", "width_variation", "taper", "tone", "grain")}
 
-Picture = NDArray[np.uint8]
-Map = NDArray  # H×W integers, as ``colour_field.parts`` gives them
+Labels = NDArray  # H×W integers, as ``colour_map.regions`` gives them
 Lab = NDArray  # H×W×3 float32, CIELAB
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingSample:
     """H×W×3 uint8 RGB pictures of one object, of one size."""
 
-    sketch: Picture
+    sketch: RGBArray
     """What G is shown: a drawing by hand, perhaps with coloured hints, perhaps unfinished."""
-    lines: Picture
+    lines: RGBArray
     """The same strokes in an even black pen: what F must give back, and what D_Y takes for real."""
-    photo: Picture
+    photo: RGBArray
     """A real photo; where ``paired``, the one that the sketch was made from."""
-    traced: Picture
+    traced: RGBArray
     """The clean, complete drawing of ``photo``; where it is not ``paired``, without meaning."""
-    hints: Picture
+    hints: RGBArray
     """The coloured strokes of ``sketch`` that are no lines, by themselves, on white."""
-    field: Picture
+    colour_map: RGBArray
     """The colours that G is told: those that ``sketch`` asks for, or without coloured strokes the ``photo``'s."""
     paired: bool
     coloured: bool
     """Whether ``sketch`` has coloured strokes."""
 
 
-def made_lesson(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: np.random.Generator) -> Lesson:
+def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: np.random.Generator) -> TrainingSample:
     """A square RGB ``photo`` and a drawing made from it, ``drawing`` being its trace in its own pixels."""
     matrix = _placement(photo.width, config, rng)
-    seen = _moved(np.asarray(photo), matrix, config.size)
+    real = _moved(np.asarray(photo), matrix, config.size)
     drawing = drawing.transformed(matrix, (config.size, config.size))
-    hinted = rng.random() < config.hint_share
+    hinted = rng.random() < config.hint_prob
     if rng.random() < RECOLOURED[hinted]:
-        seen = _recoloured(seen, drawing.mask(), rng)
+        real = _recoloured(real, drawing.mask(), rng)
     drawn, style, seed = drawing, Style.random(rng), int(rng.integers(2**32))
     if not _plain(drawing):
         style = replace(style, detail="detailed", missing=0.0)
-    elif rng.random() < config.unfinished_share:
+    elif rng.random() < config.unfinished_prob:
         drawn = drawing.unfinished(rng.uniform(0.15, 0.95))
     even = replace(style, **EVEN_PEN)  # the same seed moves it along the same lines
     sketch, lines = (_rgb(ink(drawn, pen, np.random.default_rng(seed))) for pen in (style, even))
-    hints = colour_hints(seen, drawing, rng, picked=True) if hinted else np.full_like(seen, 255)
+    hints = colour_hints(real, drawing, rng, picked=True) if hinted else np.full_like(real, 255)
     coloured = bool((hints < 255).any())
     if coloured and rng.random() < COLOURED_PENS:
-        sketch = _in_pens(sketch, seen, drawing.mask())
+        sketch = _in_pens(sketch, real, drawing.mask())
     sketch = np.minimum(sketch, hints)
     if coloured:
-        field = colour_field(sketch)
+        colours = colour_map(sketch)
     else:
-        outlined = _on_photo(parts(sketch), seen)
+        outlined = _on_photo(regions(sketch), real)
         if config.colourways and rng.random() < IN_COLOURWAYS:
-            field = in_colourway(outlined, int(rng.integers(2**16)))
-            seen = _in_colours(seen, drawing.mask(), _lab(field / 255), outlined)
+            colours = in_colourway(outlined, int(rng.integers(2**16)))
+            real = _in_colours(real, drawing.mask(), _lab(colours / 255), outlined)
         else:
-            field = _colours_of(seen, drawing.mask(), outlined)
-        field[outside(outlined, sketch)] = PAPER
+            colours = _colours_of(real, drawing.mask(), outlined)
+        colours[outside(outlined, sketch)] = PAPER
     traced = _rgb(ink(drawing, CANONICAL, rng))
-    return Lesson(sketch, lines, seen, traced, hints, field, paired=True, coloured=coloured)
+    return TrainingSample(sketch, lines, real, traced, hints, colours, paired=True, coloured=coloured)
 
 
-def unpaired_lesson(sketch: Image.Image, photo: Image.Image, config: DataConfig, rng: np.random.Generator) -> Lesson:
+def unpaired_sample(
+    sketch: Image.Image, photo: Image.Image, config: DataConfig, rng: np.random.Generator
+) -> TrainingSample:
     """A square RGB ``sketch`` and ``photo`` that have nothing to do with each other."""
-    drawn, seen = (
+    drawn, real = (
         _moved(np.asarray(picture), _placement(picture.width, config, rng), config.size) for picture in (sketch, photo)
     )
-    blank = np.full_like(seen, 255)
-    field = colour_field(drawn)
-    return Lesson(drawn, drawn, seen, drawn, blank, field, paired=False, coloured=False)
+    blank = np.full_like(real, 255)
+    colours = colour_map(drawn)
+    return TrainingSample(drawn, drawn, real, drawn, blank, colours, paired=False, coloured=False)
 
 
 def _placement(side: int, config: DataConfig, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -127,7 +129,7 @@ def _placement(side: int, config: DataConfig, rng: np.random.Generator) -> NDArr
     return np.column_stack((turn, centre - turn @ (side / 2, side / 2))).astype(np.float32)
 
 
-def _moved(picture: Picture, matrix: NDArray[np.float32], size: int) -> Picture:
+def _moved(picture: RGBArray, matrix: NDArray[np.float32], size: int) -> RGBArray:
     """``picture`` under ``matrix`` on a sheet of ``size``; made twice as large and averaged down, to stay crisp."""
     to_larger = 2 * matrix
     to_larger[:, 2] += (
@@ -144,7 +146,7 @@ def _plain(drawing: Drawing) -> bool:
     return drawing.length - outlines <= PLAIN * outlines
 
 
-def _recoloured(photo: Picture, mask: Picture, rng: np.random.Generator) -> Picture:
+def _recoloured(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RGBArray:
     """The object (``mask`` 255) in another colour: turned hues, or as a pen would ask for; always so what was grey."""
     if rng.random() < ALIKE_ONLY:
         mask = _alike(photo, mask, rng)
@@ -158,7 +160,7 @@ def _recoloured(photo: Picture, mask: Picture, rng: np.random.Generator) -> Pict
     return _blended(photo, lab, mask)
 
 
-def _alike(photo: Picture, mask: Picture, rng: np.random.Generator) -> Picture:
+def _alike(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RGBArray:
     """Of the object (``mask`` 255), what has about the colour of some place of it, 255 there, with soft edges; where
     that is not the most of it, all."""
     places = np.flatnonzero(mask)
@@ -176,23 +178,23 @@ def _vivid(rng: np.random.Generator) -> NDArray[np.float32]:
     return np.asarray(_lab(cv2.cvtColor(hsv[None, None], cv2.COLOR_HSV2RGB))[0, 0])
 
 
-def _on_photo(parts: Map, photo: Picture) -> Map:
-    """``parts`` on as many places as ``photo`` has pixels."""
-    return cv2.resize(parts, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+def _on_photo(regions: Labels, photo: RGBArray) -> Labels:
+    """``regions`` on as many places as ``photo`` has pixels."""
+    return cv2.resize(regions, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def _colours_of(photo: Picture, mask: Picture, parts: Map) -> Picture:
-    """The field of the ``photo``'s own colours, the mean of each part."""
-    return (part_means(photo, mask > 127, parts) + 0.5).astype(np.uint8)
+def _colours_of(photo: RGBArray, mask: RGBArray, regions: Labels) -> RGBArray:
+    """The colour map of the ``photo``'s own colours, the mean of each region."""
+    return (region_means(photo, mask > 127, regions) + 0.5).astype(np.uint8)
 
 
-def _in_colours(photo: Picture, mask: Picture, colours: Lab, parts: Map | None = None) -> Picture:
-    """The object (``mask`` 255) with ``colours`` (CIELAB, one or of each place) as the mean of each part, about: light,
+def _in_colours(photo: RGBArray, mask: RGBArray, colours: Lab, regions: Labels | None = None) -> RGBArray:
+    """The object (``mask`` 255) with ``colours`` (CIELAB, one or of each place) as the mean of each region, about: light,
     shade and differences stay."""
     if mask.max() < 128:
         return photo
     lab = _lab(photo / 255)
-    mean = part_means(lab, mask > 127, np.zeros(mask.shape, int) if parts is None else parts)
+    mean = region_means(lab, mask > 127, np.zeros(mask.shape, int) if regions is None else regions)
     mean[..., 0] = np.clip(mean[..., 0], 2, 98)
     lab[..., 1:] -= _share(lab, mean) * mean[..., 1:]
     gamma = np.clip(np.log(colours[..., 0] / 100) / np.log(mean[..., 0] / 100), 0.3, 3.0)
@@ -201,7 +203,7 @@ def _in_colours(photo: Picture, mask: Picture, colours: Lab, parts: Map | None =
     return _blended(photo, lab, mask)
 
 
-def _in_pens(sketch: Picture, photo: Picture, mask: Picture) -> Picture:
+def _in_pens(sketch: RGBArray, photo: RGBArray, mask: RGBArray) -> RGBArray:
     """``sketch`` drawn with pens of the colours that the object (``mask`` 255) has nearby."""
     inside, reach = mask[..., None] / np.float32(255), len(mask) / 16
     weighted = cv2.GaussianBlur(np.dstack((photo * inside, inside)), (0, 0), reach)
@@ -219,12 +221,12 @@ def _lab(rgb: NDArray) -> Lab:
     return cv2.cvtColor(rgb.astype(np.float32), cv2.COLOR_RGB2LAB)
 
 
-def _blended(photo: Picture, lab: Lab, mask: Picture) -> Picture:
+def _blended(photo: RGBArray, lab: Lab, mask: RGBArray) -> RGBArray:
     """``lab`` (CIELAB) as RGB inside ``mask``, ``photo`` outside, with a soft edge."""
     colour = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).clip(0, 1) * 255
     share = cv2.GaussianBlur(mask, (3, 3), 0)[..., None] / np.float32(255)
     return (share * colour + (1 - share) * photo + 0.5).astype(np.uint8)
 
 
-def _rgb(sheet: Picture) -> Picture:
+def _rgb(sheet: RGBArray) -> RGBArray:
     return np.asarray(cv2.cvtColor(sheet, cv2.COLOR_GRAY2RGB), np.uint8)

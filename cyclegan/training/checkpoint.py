@@ -47,7 +47,7 @@ def load_checkpoint(path: Path, model: Resumable) -> None:
         raise ConfigError(f"{path} does not fit the config's networks: {error}") from None
 
 
-def load_shown(path: Path, config: TrainConfig) -> tuple[int, dict[str, dict[str, Tensor]]]:
+def load_ema(path: Path, config: TrainConfig) -> tuple[int, dict[str, dict[str, Tensor]]]:
     """The step, and the state dicts of "G" and "F", averaged, "D_X" and "D_Y".
 
     Raises ConfigError if ``path`` is missing or of other networks than the config's.
@@ -60,11 +60,11 @@ def load_shown(path: Path, config: TrainConfig) -> tuple[int, dict[str, dict[str
         raise ConfigError(f"There is no {path.name} in {path.parent} yet.") from None
     try:
         for name, average in shown.items():
-            average.load_state_dict(state[f"shown_{name}"])
+            average.load_state_dict(state[f"{name}_ema"])
         for name, critic in critics.items():
             critic.load_state_dict(state[name])
         networks = {name: average.module for name, average in shown.items()} | critics
-        return state["number"], {name: network.state_dict() for name, network in networks.items()}
+        return state["global_step"], {name: network.state_dict() for name, network in networks.items()}
     except (KeyError, RuntimeError) as error:
         raise ConfigError(f"{path} does not fit the config's networks: {error}") from None
 

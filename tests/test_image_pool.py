@@ -2,7 +2,7 @@
 
 import torch
 
-from cyclegan.pool import ImagePool
+from cyclegan.training.image_pool import ImagePool
 
 
 def pictures(*values: float) -> torch.Tensor:

@@ -19,13 +19,14 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cyclegan import images, measures
-from cyclegan.doctor import treat
-from cyclegan.features import fid, kid
-from cyclegan.heldout import HeldOut, drawn_by
+from cyclegan import images
+from cyclegan.drawing.inking import CANONICAL, REFERENCE
+from cyclegan.drawing.normalise import normalise
+from cyclegan.evaluation import metrics
+from cyclegan.evaluation.features import fid, kid
+from cyclegan.evaluation.held_out import HeldOut, drawn_by
+from cyclegan.evaluation.metrics import Pictures
 from cyclegan.inference import Direction, Translator
-from cyclegan.inking import CANONICAL, REFERENCE
-from cyclegan.measures import Pictures
 
 BATCH = 8
 PENS = range(1, 9)  # pixels on a sheet of 256
@@ -43,20 +44,20 @@ def ratio(statistic: Callable[[Pictures], float]) -> Compare:
     return lambda pictures, reference: statistic(pictures) / max(statistic(reference), 1e-9)
 
 
-PHOTO_MEASURES: dict[str, tuple[int, Compare]] = {  # the value to come near to, and how to get it
-    "colour distance": (0, measures.colour_distance),
-    "texture distance": (0, measures.texture_distance),
-    "chroma ratio": (1, ratio(measures.chroma)),
-    "colour spread ratio": (1, ratio(measures.colour_spread)),
-    "colour count ratio": (1, ratio(measures.colour_count)),
-    "high-frequency ratio": (1, ratio(measures.high_frequency)),
+PHOTO_METRICS: dict[str, tuple[int, Compare]] = {  # the value to come near to, and how to get it
+    "colour distance": (0, metrics.colour_distance),
+    "texture distance": (0, metrics.texture_distance),
+    "chroma ratio": (1, ratio(metrics.chroma)),
+    "colour spread ratio": (1, ratio(metrics.colour_spread)),
+    "colour count ratio": (1, ratio(metrics.colour_count)),
+    "high-frequency ratio": (1, ratio(metrics.high_frequency)),
 }
-DRAWING_MEASURES: dict[str, tuple[int, Compare]] = {
-    "texture distance": (0, measures.texture_distance),
-    "ink ratio": (1, ratio(measures.ink_share)),
-    "mid-grey ratio": (1, ratio(measures.mid_grey_share)),
+DRAWING_METRICS: dict[str, tuple[int, Compare]] = {
+    "texture distance": (0, metrics.texture_distance),
+    "ink ratio": (1, ratio(metrics.ink_share)),
+    "mid-grey ratio": (1, ratio(metrics.mid_grey_share)),
 }
-FEATURE_MEASURES: dict[str, Callable[[Tensor, Tensor], float]] = {"KID ×1000": kid, "FID": fid}
+FEATURE_METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {"KID ×1000": kid, "FID": fid}
 
 
 @dataclass(frozen=True)
@@ -127,14 +128,14 @@ def sketch_to_photo(
     fakes = {kind: translated(translator, sketches, "sketch_to_photo") for kind, sketches in inputs.items()}
     returned = {kind: translated(translator, fake, "photo_to_sketch") for kind, fake in fakes.items()}
     bounded = fakes | {"floor": photos, "ceiling": lines}
-    numbers = _compared(bounded, held_out.others, PHOTO_MEASURES, extractor)
+    numbers = _compared(bounded, held_out.others, PHOTO_METRICS, extractor)
 
     paired = {kind: pictures for kind, pictures in bounded.items() if kind != "sketches"}
-    filled = {kind: measures.inside_filled(pictures, photos, masks) for kind, pictures in paired.items()}
-    clean = {kind: measures.outside_clean(pictures, masks) for kind, pictures in paired.items()}
+    filled = {kind: metrics.inside_filled(pictures, photos, masks) for kind, pictures in paired.items()}
+    clean = {kind: metrics.outside_clean(pictures, masks) for kind, pictures in paired.items()}
     asked = inputs | {"hints": lines}  # F is to give back the lines; hints are none
-    errors = {kind: measures.cycle_error(asked[kind], back) for kind, back in returned.items()}
-    errors |= {"floor": 0.0, "ceiling": measures.cycle_error(lines, np.full_like(lines, 255))}
+    errors = {kind: metrics.cycle_error(asked[kind], back) for kind, back in returned.items()}
+    errors |= {"floor": 0.0, "ceiling": metrics.cycle_error(lines, np.full_like(lines, 255))}
     numbers += [Number("inside filled", 1, filled), Number("outside clean", 1, clean), Number("cycle error", 0, errors)]
     numbers.append(Number("colour change by pen", 0, pen_changes(translator, held_out)))
     if "hints" in inputs:
@@ -160,16 +161,16 @@ def photo_to_sketch(
     columns = {"photos": fakes, "floor": held_out.traced, "ceiling": photos}
     if held_out.sketches is not None:
         columns["sketches"] = held_out.sketches
-    numbers = _compared(columns, held_out.others_traced, DRAWING_MEASURES, extractor)
-    errors = {"photos": measures.cycle_error(photos, returned), "floor": 0.0}
-    errors["ceiling"] = measures.cycle_error(photos, fakes)
+    numbers = _compared(columns, held_out.others_traced, DRAWING_METRICS, extractor)
+    errors = {"photos": metrics.cycle_error(photos, returned), "floor": 0.0}
+    errors["ceiling"] = metrics.cycle_error(photos, fakes)
     numbers.append(Number("cycle error", 0, errors))
     shown = {"photo": photos, "drawing": fakes, "photo again": returned, "traced": held_out.traced}
     return numbers, {"photo-to-sketch.jpg": _sheet(shown)}
 
 
 def pen_changes(translator: Translator, held_out: HeldOut) -> dict[str, float]:
-    """`measures.pen_change` of drawings in pens of 1 to 8 px, their mean: as they are, and `tidied` as on the page;
+    """`metrics.pen_change` of drawings in pens of 1 to 8 px, their mean: as they are, and `tidied` as on the page;
     the ceiling is that of the drawings."""
     found: dict[str, list[float]] = {"lines": [], "tidied": [], "ceiling": []}
     for drawing, mask in list(zip(held_out.drawings, held_out.masks, strict=True))[:PEN_DRAWINGS]:
@@ -181,7 +182,7 @@ def pen_changes(translator: Translator, held_out: HeldOut) -> dict[str, float]:
             "ceiling": sheets,
         }
         for kind, pictures in photos.items():
-            found[kind].append(measures.pen_change(pictures, mask))
+            found[kind].append(metrics.pen_change(pictures, mask))
     return {kind: float(np.mean(changes)) for kind, changes in found.items()} | {"floor": 0.0}
 
 
@@ -193,35 +194,33 @@ def hint_distances(translator: Translator, held_out: HeldOut, without: Pictures)
     turned = held_out.turned()
     hinted = held_out.hinted(turned)
     reach = max(round(HINT_REACH * translator.config.image_size / REFERENCE), 1)
-    regions = measures.hint_regions(hinted, held_out.lines, held_out.masks, reach)
+    regions = metrics.hint_regions(hinted, held_out.lines, held_out.masks, reach)
     if not regions:
         return []
     columns = {"lines": without, "hints": translated(translator, hinted, "sketch_to_photo")}
     columns |= {"floor": turned, "ceiling": held_out.lines}
-    distances = {kind: measures.hint_distance(photos, regions) for kind, photos in columns.items()}
+    distances = {kind: metrics.hint_distance(photos, regions) for kind, photos in columns.items()}
     return [Number("distance from hint", 0, distances)]
 
 
 def translated(
     translator: Translator, sheets: Pictures, direction: Direction, seeds: Sequence[int] | None = None
 ) -> Pictures:
-    """N×S×S×3 → the same: in batches, and rounded to 8 bits; ``seeds`` as for `Translator.translate_sheets`."""
-    results: list[Image.Image] = []
+    """N×S×S×3 → the same: in batches, and rounded to 8 bits; ``seeds`` as for `Translator.translate_batch`."""
+    results = []
     for start in tqdm(range(0, len(sheets), BATCH), direction, disable=None, leave=False):
         some = slice(start, start + BATCH)
-        batch = torch.stack([images.to_tensor(Image.fromarray(sheet)) for sheet in sheets[some]])
-        photos = translator.translate_sheets(batch, direction, seeds and seeds[some])
-        results += [images.to_image(photo) for photo in photos]
-    return np.stack([np.asarray(result) for result in results])
+        results.append(translator.translate_batch(sheets[some], direction, seeds and seeds[some]))
+    return np.concatenate(results)
 
 
 def tidied(translator: Translator, sheets: Pictures, seeds: Sequence[int]) -> Pictures:
     """As `translated`, sketch to photo, after the sketch doctor has seen the drawings."""
     size = translator.config.image_size
-    treatments = [treat(Image.fromarray(sheet), size) for sheet in sheets]
-    seen = np.stack([np.asarray(treatment.sheet) for treatment in treatments])
+    normalised = [normalise(Image.fromarray(sheet), size) for sheet in sheets]
+    seen = np.stack([np.asarray(treatment.sheet) for treatment in normalised])
     photos = translated(translator, seen, "sketch_to_photo", seeds)
-    together = zip(treatments, photos, strict=True)
+    together = zip(normalised, photos, strict=True)
     return np.stack([np.asarray(treatment.put_back(Image.fromarray(photo))) for treatment, photo in together])
 
 
@@ -236,7 +235,7 @@ def _compared(
     if extractor:
         target = _features(extractor, reference)
         features = {kind: _features(extractor, pictures) for kind, pictures in columns.items()}
-        for name, distance in FEATURE_MEASURES.items():
+        for name, distance in FEATURE_METRICS.items():
             numbers.append(Number(name, 0, {kind: distance(values, target) for kind, values in features.items()}))
     return numbers
 

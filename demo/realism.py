@@ -60,7 +60,7 @@ class Critics:
                 sheet = to_tensor(fit_square(image, config.image_size)).unsqueeze(0)
                 patches = networks[CRITICS[of]](sheet)[0, 0].numpy()
         score = float(patches.mean())
-        heat = spread(patches, 2 ** len(config.discriminator.widths), image.size, config.image_size)
+        heat = spread(patches, 2 ** len(config.discriminator.channels), image.size, config.image_size)
         sentence = (
             f"The critic takes {100 * score:.0f} % of this {of} for real. That is its opinion, not a measurement."
         )
@@ -91,7 +91,7 @@ def _overlay(image: Image.Image, heat: NDArray) -> Image.Image:
 def _load(source: str | Path | Weights) -> tuple[WeightsConfig, dict[str, Discriminator]] | WeightsError:
     try:
         weights = source if isinstance(source, Weights) else load_weights(source, discriminators=True)
-        if weights.config.image_size < 3 * 2 ** len(weights.config.discriminator.widths):
+        if weights.config.image_size < 3 * 2 ** len(weights.config.discriminator.channels):
             raise WeightsError("config.json describes critics whose patches are larger than the picture.")
         return weights.config, {name: _ready(weights.config, weights.networks[name]) for name in CRITICS.values()}
     except WeightsError as error:

@@ -6,18 +6,15 @@ from itertools import islice
 
 import cv2
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from PIL import Image
 
-from cyclegan.colour_field import colourway, tells_colours
-from cyclegan.images import fit_square, to_image, to_tensor
+from cyclegan.colour.colour_map import has_colour_strokes
+from cyclegan.colour.palettes import colourway
+from cyclegan.drawing.inking import REFERENCE
+from cyclegan.images import RGBArray, fit_square
 from cyclegan.inference import Translator
-from cyclegan.inking import REFERENCE
 
 BLANK = 200  # of 255: a sheet on which no channel is darker
-
-Picture = NDArray  # H×W×3 uint8, RGB
 
 
 @dataclass(frozen=True)
@@ -41,17 +38,17 @@ def variations(sketch: Image.Image, translator: Translator, seed: int = 0, count
     drawing = np.asarray(sketch)
     if drawing.min() > BLANK:
         return []
-    if translator.config.generator.colour_field and not tells_colours(drawing):
+    if translator.config.generator.colour_map and not has_colour_strokes(drawing):
         others = [(colourway(other).name, sketch, other) for other in range(seed + 1, seed + 1 + count)]
     else:
         others = [(name, Image.fromarray(sheet), seed) for name, sheet in islice(_changed(drawing), count)]
     _, sketches, seeds = zip(*others, strict=True)
-    batch = torch.stack([to_tensor(fit_square(one, translator.config.image_size)) for one in sketches])
-    photos = translator.translate_sheets(batch, "sketch_to_photo", seeds)
-    return [Variation(*parts, to_image(photo)) for parts, photo in zip(others, photos, strict=True)]
+    sheets = np.stack([np.asarray(fit_square(one, translator.config.image_size)) for one in sketches])
+    photos = translator.translate_batch(sheets, "sketch_to_photo", seeds)
+    return [Variation(*other, Image.fromarray(photo)) for other, photo in zip(others, photos, strict=True)]
 
 
-def _changed(drawing: Picture) -> Iterator[tuple[str, Picture]]:
+def _changed(drawing: RGBArray) -> Iterator[tuple[str, RGBArray]]:
     side = len(drawing)
     middle = side / 2
     turned = cv2.getRotationMatrix2D((middle, middle), 8, 1.0)

@@ -16,10 +16,10 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from PIL import Image
 
-from cyclegan.card import Scores, model_card, read_scores
 from cyclegan.hub import DEFAULT_FOLDER, HubId, download, explain, load_weights, resolve
 from cyclegan.images import fit_square, grid, open_image, to_rgb
 from cyclegan.inference import Translator
+from cyclegan.publishing.card import Scores, model_card, read_scores
 from cyclegan.weights import CONFIG, WeightsError, file_of
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""A photo and its drawing → a lesson: what recolouring changes, and what it leaves alone."""
+"""A photo and its drawing → a sample: what recolouring changes, and what it leaves alone."""
 
 import cv2
 import numpy as np
@@ -6,24 +6,24 @@ import pytest
 from PIL import Image
 
 from cyclegan.config import DataConfig
-from cyclegan.lessons import Lesson, made_lesson
-from cyclegan.sketching import trace
+from cyclegan.drawing.tracing import trace
+from cyclegan.training.augmentation import TrainingSample, paired_sample
 
-CONFIG = DataConfig(photos="photos", size=128, hint_share=1, min_scale=1, unfinished_share=0)
+CONFIG = DataConfig(photos="photos", size=128, hint_prob=1, min_scale=1, unfinished_prob=0)
 
 
-def forty_lessons() -> list[Lesson]:
+def forty_lessons() -> list[TrainingSample]:
     """Of one photo: a grey block with a soft edge and a black bar on white."""
     sheet = np.full((256, 256, 3), 255, np.uint8)
     sheet[70:190, 60:200] = 110
     sheet = np.asarray(cv2.GaussianBlur(sheet, (9, 9), 0), np.uint8)
     sheet[120:132, 90:170] = 0
     drawing = trace(sheet)
-    return [made_lesson(Image.fromarray(sheet), drawing, CONFIG, np.random.default_rng(seed)) for seed in range(40)]
+    return [paired_sample(Image.fromarray(sheet), drawing, CONFIG, np.random.default_rng(seed)) for seed in range(40)]
 
 
 @pytest.fixture(scope="module")
-def lessons() -> list[Lesson]:
+def lessons() -> list[TrainingSample]:
     return forty_lessons()
 
 
@@ -37,22 +37,22 @@ def body(photo: np.ndarray) -> np.ndarray:
     return np.median(colours[(colours[..., 0] > 12) & (colours[..., 0] < 92)], axis=0)
 
 
-def test_a_grey_object_takes_strong_colours_of_every_hue(lessons: list[Lesson]) -> None:
+def test_a_grey_object_takes_strong_colours_of_every_hue(lessons: list[TrainingSample]) -> None:
     """Pens are stronger than photos: with turned photos alone no violet was ever seen."""
-    colours = np.array([body(lesson.photo) for lesson in lessons])
+    colours = np.array([body(sample.photo) for sample in lessons])
     chroma, hue = np.hypot(colours[:, 1], colours[:, 2]), np.arctan2(colours[:, 2], colours[:, 1])
     assert chroma.max() > 60
     assert len(set(np.floor(hue[chroma > 15] / (np.pi / 2)))) == 4
 
 
-def test_paper_and_black_keep_their_place(lessons: list[Lesson]) -> None:
+def test_paper_and_black_keep_their_place(lessons: list[TrainingSample]) -> None:
     """Nor is there a rim in another colour between object and paper."""
-    for lesson in lessons:
-        colours = lab(lesson.photo)
+    for sample in lessons:
+        colours = lab(sample.photo)
         chroma = np.hypot(colours[..., 1], colours[..., 2])
         assert chroma[colours[..., 0] > 99].max() < 3
         assert (colours[..., 0] < 5).any()
-        asked = body(lesson.photo)[1:]
+        asked = body(sample.photo)[1:]
         rim = colours[(colours[..., 0] > 80) & (chroma > 10)][:, 1:]
         assert (rim @ asked > 0).all()
 
@@ -66,33 +66,33 @@ def test_only_what_is_plain_is_drawn_without_its_inner_lines_or_unfinished() -> 
         for row in np.linspace(50, 210, bars).astype(int):
             sheet[row - 3 : row + 4, 60:200] = 0
         drawing = trace(sheet)
-        config = CONFIG.model_copy(update={"hint_share": 0, "unfinished_share": 0.5})
+        config = CONFIG.model_copy(update={"hint_prob": 0, "unfinished_prob": 0.5})
         photo = Image.fromarray(sheet)
-        lessons = [made_lesson(photo, drawing, config, np.random.default_rng(seed)) for seed in range(30)]
-        inked[bars] = [(lesson.lines < 128).sum() / (lesson.traced < 128).sum() for lesson in lessons]
+        lessons = [paired_sample(photo, drawing, config, np.random.default_rng(seed)) for seed in range(30)]
+        inked[bars] = [(sample.lines < 128).sum() / (sample.traced < 128).sum() for sample in lessons]
     assert min(inked[8]) > 0.85
     assert min(inked[1]) < 0.5
     assert np.mean(np.array(inked[1]) > 0.9) > 0.2
 
 
 def test_lines_may_be_drawn_in_the_colours_of_the_object(monkeypatch) -> None:
-    monkeypatch.setattr("cyclegan.lessons.COLOURED_PENS", 1)
-    told = [lesson for lesson in forty_lessons() if lesson.coloured]
+    monkeypatch.setattr("cyclegan.training.augmentation.COLOURED_PENS", 1)
+    told = [sample for sample in forty_lessons() if sample.coloured]
     assert len(told) > 20
-    for lesson in told:
-        assert np.ptp(lesson.lines, axis=-1).max() == 0
-        lines = lesson.sketch[(lesson.hints == 255).all(-1) & (lesson.sketch.min(-1) < 200)]
-        drawn, asked = np.median(lab(lines[None])[0, :, 1:], axis=0), body(lesson.photo)[1:]
+    for sample in told:
+        assert np.ptp(sample.lines, axis=-1).max() == 0
+        lines = sample.sketch[(sample.hints == 255).all(-1) & (sample.sketch.min(-1) < 200)]
+        drawn, asked = np.median(lab(lines[None])[0, :, 1:], axis=0), body(sample.photo)[1:]
         assert drawn @ asked > 0.8 * np.linalg.norm(drawn) * np.linalg.norm(asked) > 0
 
 
-def test_hints_are_somewhat_stronger_than_what_the_object_took(lessons: list[Lesson]) -> None:
-    told = [lesson for lesson in lessons if lesson.coloured]
+def test_hints_are_somewhat_stronger_than_what_the_object_took(lessons: list[TrainingSample]) -> None:
+    told = [sample for sample in lessons if sample.coloured]
     assert len(told) > 20
     stronger, brighter = [], []
-    for lesson in told:
-        core = lesson.hints.reshape(-1, 3)[lesson.hints.sum(-1).argmin()]  # the edges of strokes are paler
-        picked, took = lab(core[None, None])[0, 0], body(lesson.photo)
+    for sample in told:
+        core = sample.hints.reshape(-1, 3)[sample.hints.sum(-1).argmin()]  # the edges of strokes are paler
+        picked, took = lab(core[None, None])[0, 0], body(sample.photo)
         assert np.linalg.norm(picked - took) < 20 + np.linalg.norm(took[1:])
         assert picked[1:] @ took[1:] > 0.8 * np.linalg.norm(picked[1:]) * np.linalg.norm(took[1:])
         stronger.append(np.linalg.norm(picked[1:]) / np.linalg.norm(took[1:]))
@@ -104,14 +104,14 @@ def test_hints_are_somewhat_stronger_than_what_the_object_took(lessons: list[Les
 
 def test_a_colour_may_change_alone(monkeypatch) -> None:
     """Of a shoe with a white sole the leather: what else there is stays; a small print never changes by itself."""
-    monkeypatch.setattr("cyclegan.lessons.ALIKE_ONLY", 1)
+    monkeypatch.setattr("cyclegan.training.augmentation.ALIKE_ONLY", 1)
     sheet = np.full((256, 256, 3), 255, np.uint8)
     sheet[60:160, 40:216] = (120, 70, 40)
     sheet[160:200, 40:216] = 190
     sheet[80:100, 108:148] = (30, 160, 60)
     drawing = trace(sheet)
     photos = [
-        made_lesson(Image.fromarray(sheet), drawing, CONFIG, np.random.default_rng(seed)).photo for seed in range(40)
+        paired_sample(Image.fromarray(sheet), drawing, CONFIG, np.random.default_rng(seed)).photo for seed in range(40)
     ]
     leather, sole, patch = (np.stack([photo[y, x] for photo in photos]) for y, x in ((65, 70), (90, 64), (45, 64)))
     leather, sole, patch = (

@@ -11,17 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cyclegan.images import WHITE, Box, fit_square, resize, square_box
-from cyclegan.inking import CANONICAL, REFERENCE
+from cyclegan.drawing.inking import CANONICAL, REFERENCE
+from cyclegan.images import WHITE, Box, RGBArray, fit_square, resize, square_box
 
-Picture = NDArray  # H×W×3 uint8, RGB
 Layer = NDArray  # H×W uint8
 
 KNOWN_PENS = (1.2, 2.7)  # px at 256: lines of this width are left alone
 ENCLOSING = 4  # lines so many times as long as their box are a drawing; a lone stroke or a circle is shorter
 FILLING = 0.6  # share of the canvas that the ink's box spans: the smallest objects of the training
 ZOOMS = ((0.37, 0.5), (FILLING, 0.75))  # ink up to this share of the canvas → the share of the canvas that is shown
-GRID = 8  # the middle of the shown part lies at multiples of 1/8 of the canvas
+REGION_STEPS = 8  # the middle of the shown part lies at multiples of 1/8 of the canvas
 
 WHITENESS = 248  # of digital paper; a camera's is darker or uneven
 COLOURFUL = 28  # difference between channels, of 255: what has less is a black, grey or white stroke
@@ -34,7 +33,7 @@ SPECK = 24  # pixels on a sheet of 512: smaller spots on paper are dirt
 
 
 @dataclass(frozen=True)
-class Treatment:
+class NormalisedDrawing:
     """What became of a drawing."""
 
     sheet: Image.Image
@@ -58,7 +57,7 @@ class Treatment:
         return picture
 
 
-def treat(drawing: Image.Image, size: int) -> Treatment:
+def normalise(drawing: Image.Image, size: int) -> NormalisedDrawing:
     """Any upright RGB picture of a drawing → what the model knows, on a sheet of ``size`` × ``size`` pixels."""
     whole = (0, 0, *drawing.size)
     pixels = _reduced(drawing, 2 * size)
@@ -71,7 +70,9 @@ def treat(drawing: Image.Image, size: int) -> Treatment:
         pixels = _without_paper(pixels)
         lightest, darkest = _extremes(pixels)
     if _is_photo(darkest, clean):
-        return Treatment(fit_square(drawing, size), "This looks like a photo, not a drawing.", whole, drawing.size)
+        return NormalisedDrawing(
+            fit_square(drawing, size), "This looks like a photo, not a drawing.", whole, drawing.size
+        )
     coloured = cv2.threshold(cv2.subtract(lightest, darkest), COLOURFUL, 255, cv2.THRESH_BINARY)[1]
     mask, strength = _ink(cv2.subtract(255 - lightest, coloured), clean)
     if not clean and np.count_nonzero(darkest < 255 - INK) > 3 * np.count_nonzero(mask):  # all in a coloured pen
@@ -87,10 +88,10 @@ def treat(drawing: Image.Image, size: int) -> Treatment:
     else:
         hints = cv2.bitwise_or(pixels, cv2.cvtColor(255 - coloured, cv2.COLOR_GRAY2RGB))
         sheet = _redrawn(mask, hints, region, drawing.size, size)
-    return Treatment(sheet, _remark(clean, inverted, region != whole, width), region, drawing.size)
+    return NormalisedDrawing(sheet, _remark(clean, inverted, region != whole, width), region, drawing.size)
 
 
-def is_photo(picture: Picture) -> bool:
+def is_photo(picture: RGBArray) -> bool:
     """Whether H×W×3 uint8 RGB pixels show a thing, softly shaded, rather than lines."""
     lightest, darkest = _extremes(picture)
     return _is_photo(darkest, _is_clean(lightest, darkest))
@@ -111,7 +112,7 @@ def _remark(clean: bool, inverted: bool, framed: bool, width: float) -> str:
 # --- paper ----------------------------------------------------------------------------------------------------------
 
 
-def _reduced(drawing: Image.Image, side: int) -> Picture:
+def _reduced(drawing: Image.Image, side: int) -> RGBArray:
     """The drawing with a longer side of `side` pixels."""
     factor = max(drawing.size) // (2 * side)
     if factor > 1:
@@ -124,7 +125,7 @@ def _reduced(drawing: Image.Image, side: int) -> Picture:
     return np.asarray(cv2.resize(pixels, to, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
 
 
-def _is_dark(pixels: Picture) -> bool:
+def _is_dark(pixels: RGBArray) -> bool:
     """Whether the ground is dark: most of the border, and most of the picture."""
     grey = cv2.cvtColor(pixels[::8, ::8], cv2.COLOR_RGB2GRAY)
     return bool(np.median(_border(grey)) < DARK and np.median(grey) < DARK)
@@ -134,14 +135,14 @@ def _border(layer: Layer) -> Layer:
     return np.concatenate([layer[0], layer[-1], layer[:, 0], layer[:, -1]])
 
 
-def _inverted(pixels: Picture) -> Picture:
+def _inverted(pixels: RGBArray) -> RGBArray:
     """Light and dark changed round, hue and saturation kept (those of HSL)."""
     lightest, darkest = _extremes(pixels)
     shift = 255 - lightest.astype(np.int16) - darkest
     return (pixels + shift[..., None]).astype(np.uint8)
 
 
-def _extremes(pixels: Picture) -> tuple[Layer, Layer]:
+def _extremes(pixels: RGBArray) -> tuple[Layer, Layer]:
     """The largest and the smallest channel of each pixel."""
     red, green, blue = cv2.split(pixels)
     return cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue)
@@ -167,7 +168,7 @@ def _is_photo(darkest: Layer, clean: bool) -> bool:
     return bool(np.count_nonzero((slope >= 3) & (slope <= 25)) > SHADED * len(slope))
 
 
-def _without_paper(pixels: Picture) -> Picture:
+def _without_paper(pixels: RGBArray) -> RGBArray:
     """Each channel divided by the paper's around it, so that light, shade and the paper's tint go; grain too."""
     height, width = pixels.shape[:2]
     small = cv2.resize(pixels, (max(width // 4, 1), max(height // 4, 1)), interpolation=cv2.INTER_AREA)
@@ -234,7 +235,7 @@ def _region(mask: Layer, coloured: Layer, pen: float, size: tuple[int, int]) -> 
     bounds = []
     for start, length, limit in ((left, width, size[0]), (top, height, size[1])):
         part = min(round(share * longer), limit)
-        middle = round((start + length / 2) / side * GRID) / GRID * longer
+        middle = round((start + length / 2) / side * REGION_STEPS) / REGION_STEPS * longer
         begin = min(max(round(middle - part / 2), 0), limit - part)
         bounds.append((begin, begin + part))
     (left, right), (top, bottom) = bounds
@@ -244,7 +245,7 @@ def _region(mask: Layer, coloured: Layer, pen: float, size: tuple[int, int]) -> 
 # --- redrawing ------------------------------------------------------------------------------------------------------
 
 
-def _redrawn(mask: Layer, hints: Picture, region: Box, drawn: tuple[int, int], size: int) -> Image.Image:
+def _redrawn(mask: Layer, hints: RGBArray, region: Box, drawn: tuple[int, int], size: int) -> Image.Image:
     """The `region` of a drawing (of the size `drawn`) on a sheet, with all its lines in the model's pen."""
     box = square_box(region[2] - region[0], region[3] - region[1], size)
     to = (box[2] - box[0], box[3] - box[1])

@@ -30,8 +30,8 @@ TRANSLATING = {
 OPTIONAL = {"features"}  # asks for packages of train/requirements.txt, when used, and says so where they are missing
 ONLY_IN = {
     "gradio": {"demo/"},
-    "huggingface_hub": {"cyclegan/hub.py", "cyclegan/card.py", "cyclegan/publishing.py"},
-    "accelerate": {"cyclegan/checkpoint.py", "cyclegan/training.py"},
+    "huggingface_hub": {"cyclegan/hub.py", "cyclegan/publishing/card.py", "cyclegan/publishing/upload.py"},
+    "accelerate": {"cyclegan/training/checkpoint.py", "cyclegan/training/trainer.py"},
 }
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "huggingface_hub": "huggingface-hub"}
 
@@ -98,9 +98,9 @@ def test_imports_run_one_way() -> None:
     ("module", "line"),
     [
         ("images", "from cyclegan.models import Generator"),
-        ("config", "import cyclegan.pool"),
+        ("config", "import cyclegan.training.image_pool"),
         ("models", "def late():\n    from cyclegan import inference"),
-        ("losses", "from cyclegan.training import CycleGAN"),
+        ("losses", "from cyclegan.training.trainer import CycleGAN"),
         ("training", "from cyclegan.hub import save_weights"),
         ("inference", "from cyclegan import checkpoint"),
         ("pool", "from cyclegan import Translator"),

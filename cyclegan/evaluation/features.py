@@ -47,7 +47,7 @@ class PooledMobileNet(nn.Module):
     """The last feature map of MobileNetV2, averaged over the picture: 1280 numbers."""
 
     def __init__(self, weights: Path):
-        from cyclegan.perceptual import PerceptualFeatures
+        from cyclegan.training.perceptual import PerceptualFeatures
 
         super().__init__()
         self.network = PerceptualFeatures(weights, taps=(LAST_FEATURES,), setting="--features")

@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from cyclegan.colour_field import (
+from cyclegan.colour.colour_map import (
     COLOURWAYS,
-    colour_field,
-    colour_fields,
-    field_of,
+    colour_map,
+    colour_maps,
+    photo_colour_map,
     in_colourway,
-    parts,
-    tells_colours,
-    without_daubs,
+    regions,
+    has_colour_strokes,
+    without_colour_strokes,
 )
 from cyclegan.config import GeneratorConfig
 from cyclegan.models import Generator
@@ -44,14 +44,14 @@ def away(field: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
 
 
 def bag(pen: int = 3) -> np.ndarray:
-    """A large part between 20 and 108, a smaller one on it around (64, 48), a button around (86, 86)."""
+    """A large region between 20 and 108, a smaller one on it around (64, 48), a button around (86, 86)."""
     return sheet((64, 64, 44, 44), (64, 48, 18, 14), (86, 86, 8, 8), pen=pen)
 
 
 def test_without_strokes_each_part_takes_a_colour_of_the_colourway_by_its_size() -> None:
     for seed in (0, 5):
         _, main, second, accent = COLOURWAYS[seed]
-        field = colour_field(bag(), seed)
+        field = colour_map(bag(), seed)
         assert field.shape == (128, 128, 3)
         for place, colour in {(64, 95): main, (64, 48): second, (86, 86): accent, (4, 4): WHITE}.items():
             assert tuple(field[place[::-1]]) == colour
@@ -59,63 +59,63 @@ def test_without_strokes_each_part_takes_a_colour_of_the_colourway_by_its_size()
 
 def test_the_seed_alone_chooses_the_colourway_and_without_one_the_drawing_does() -> None:
     other = sheet((64, 64, 20, 40))
-    assert np.array_equal(colour_field(bag(), 3), colour_field(bag(), 3 + len(COLOURWAYS)))
-    assert not np.array_equal(colour_field(bag(), 3), colour_field(bag(), 4))
-    assert tuple(colour_field(bag(), 3)[70, 64]) == tuple(colour_field(other, 3)[70, 64])
-    assert np.array_equal(colour_field(bag()), colour_field(bag()))
-    found = {tuple(colour_field(sheet((64, 64, 20 + n, 40)))[70, 64]) for n in range(12)}
+    assert np.array_equal(colour_map(bag(), 3), colour_map(bag(), 3 + len(COLOURWAYS)))
+    assert not np.array_equal(colour_map(bag(), 3), colour_map(bag(), 4))
+    assert tuple(colour_map(bag(), 3)[70, 64]) == tuple(colour_map(other, 3)[70, 64])
+    assert np.array_equal(colour_map(bag()), colour_map(bag()))
+    found = {tuple(colour_map(sheet((64, 64, 20 + n, 40)))[70, 64]) for n in range(12)}
     assert len(found) > 4
 
 
 def test_colours_stay_while_details_are_drawn_and_whatever_the_pen() -> None:
-    outline, one = sheet((64, 64, 44, 44)), colour_field(bag(), 1)
-    assert np.array_equal(colour_field(outline, 1)[70:100, 50:70], one[70:100, 50:70])
+    outline, one = sheet((64, 64, 44, 44)), colour_map(bag(), 1)
+    assert np.array_equal(colour_map(outline, 1)[70:100, 50:70], one[70:100, 50:70])
     for pen in (2, 5, 7):
-        same = away(colour_field(bag(pen), 1), (0, 0, 0)) == away(one, (0, 0, 0))
+        same = away(colour_map(bag(pen), 1), (0, 0, 0)) == away(one, (0, 0, 0))
         assert same.mean() > 0.95
 
 
 def test_parts_meet_in_their_lines_and_open_ones_are_none() -> None:
-    labels = parts(bag(pen=5))
+    labels = regions(bag(pen=5))
     assert set(np.unique(labels)) == {0, 1, 2, 3}
     assert labels[64, 16] == 0
     assert labels[64, 24] == 1
-    assert (labels[48:80, 24:] > 0).sum() > 0.8 * 32 * 84  # lines inside belong to one part or another
+    assert (labels[48:80, 24:] > 0).sum() > 0.8 * 32 * 84  # lines inside belong to one region or another
     opened = bag()
     opened[:30, 60:70] = 255
-    assert parts(opened)[64, 95] == 0
-    assert not parts(np.full((40, 40, 3), 255, np.uint8)).any()
+    assert regions(opened)[64, 95] == 0
+    assert not regions(np.full((40, 40, 3), 255, np.uint8)).any()
 
 
 def test_parts_are_numbered_by_size() -> None:
-    areas = np.bincount(parts(bag()).ravel())[1:]
+    areas = np.bincount(regions(bag()).ravel())[1:]
     assert (np.diff(areas) < 0).all()
     assert (in_colourway(np.zeros((4, 4), int), 2) == COLOURWAYS[2].main).all()
 
 
 def test_one_stroke_colours_all_of_it() -> None:
-    assert away(colour_field(stroked(bag(), 50, RED)), RED)[parts(bag()) > 0].max() < 30
+    assert away(colour_map(stroked(bag(), 50, RED)), RED)[regions(bag()) > 0].max() < 30
 
 
 def test_outside_of_what_is_closed_is_paper() -> None:
-    """Of an open drawing nobody knows what is outside, even if some small part of it is closed."""
+    """Of an open drawing nobody knows what is outside, even if some small region of it is closed."""
     for drawing in (bag(), stroked(bag(), 50, RED)):
-        assert (colour_field(drawing, 1)[parts(drawing) == 0] == WHITE).all()
+        assert (colour_map(drawing, 1)[regions(drawing) == 0] == WHITE).all()
         opened = drawing.copy()
         opened[:30, 60:70] = 255
-        assert parts(opened).any()
-        assert not (colour_field(opened, 1) == WHITE).all(axis=2).any()
+        assert regions(opened).any()
+        assert not (colour_map(opened, 1) == WHITE).all(axis=2).any()
 
 
 def test_two_strokes_share_a_part_and_lines_bound_them() -> None:
-    field = colour_field(stroked(stroked(sheet((64, 64, 50, 20)), 36, RED), 92, BLUE))
+    field = colour_map(stroked(stroked(sheet((64, 64, 50, 20)), 36, RED), 92, BLUE))
     assert away(field, RED)[58:70, 24:56].max() < 30
     assert away(field, BLUE)[58:70, 72:104].max() < 30
     row = field[64, 36:92, 0].astype(int)
     assert (np.diff(row) <= 2).all()  # from red to blue without a way back
     assert np.diff(row).min() > -80  # nor at one step
     parted = stroked(stroked(sheet((40, 64, 22, 30), (88, 64, 22, 30)), 52, RED), 76, BLUE)
-    field = colour_field(parted)
+    field = colour_map(parted)
     assert away(field, RED)[50:78, 24:56].max() < 30
     assert away(field, BLUE)[50:78, 72:104].max() < 30
 
@@ -123,21 +123,21 @@ def test_two_strokes_share_a_part_and_lines_bound_them() -> None:
 @pytest.mark.parametrize("colour", [BLACK, GREY])
 def test_black_and_grey_ask_for_nothing(colour: tuple[int, int, int]) -> None:
     drawing = stroked(sheet((64, 64, 40, 20)), 40, RED)
-    bare, marked = colour_field(drawing), colour_field(stroked(drawing, 90, colour))
+    bare, marked = colour_map(drawing), colour_map(stroked(drawing, 90, colour))
     assert (np.abs(bare.astype(int) - marked).max(axis=2) > 5).sum() < 5  # floods meet elsewhere by a place
 
 
 def test_only_coloured_strokes_tell_colours() -> None:
-    assert not tells_colours(bag())
-    assert not tells_colours(stroked(bag(), 50, GREY))
-    assert tells_colours(stroked(bag(), 50, RED))
+    assert not has_colour_strokes(bag())
+    assert not has_colour_strokes(stroked(bag(), 50, GREY))
+    assert has_colour_strokes(stroked(bag(), 50, RED))
 
 
 @pytest.mark.parametrize("pen", [2, 6])
 def test_parts_are_the_same_whatever_the_pen(pen: int) -> None:
-    """A ring of 10 px is hardly there between lines of 6, and still the part that it is."""
+    """A ring of 10 px is hardly there between lines of 6, and still the region that it is."""
     rings = sheet((64, 64, 50, 50), (64, 64, 40, 40), pen=pen)
-    labels = parts(rings)
+    labels = regions(rings)
     assert labels[64, 64] == 1
     assert labels[64, 19] == 2
     assert (labels == 2).sum() == pytest.approx(np.pi * (50**2 - 40**2), rel=0.1)
@@ -147,26 +147,26 @@ def test_an_empty_sheet_and_odd_sizes_have_a_field() -> None:
     for height, width in ((32, 32), (37, 50), (33, 256), (300, 200)):
         white = np.full((height, width, 3), 255, np.uint8)
         for drawing in (white, 0 * white, cv2.line(white.copy(), (3, 3), (20, 25), RED, 3)):
-            assert colour_field(drawing).shape == drawing.shape
+            assert colour_map(drawing).shape == drawing.shape
 
 
 def test_fields_of_tensors_are_those_of_pictures() -> None:
     pictures = bag(), stroked(bag(), 50, RED)
-    fields = colour_fields(tensor(*pictures), [7, 8])
-    assert torch.allclose(fields, tensor(*(colour_field(p, seed) for p, seed in zip(pictures, (7, 8), strict=True))))
-    assert torch.allclose(colour_fields(tensor(bag())), tensor(colour_field(bag())))
+    fields = colour_maps(tensor(*pictures), [7, 8])
+    assert torch.allclose(fields, tensor(*(colour_map(p, seed) for p, seed in zip(pictures, (7, 8), strict=True))))
+    assert torch.allclose(colour_maps(tensor(bag())), tensor(colour_map(bag())))
     with pytest.raises(ValueError, match="zip"):
-        colour_fields(tensor(*pictures), [7])
+        colour_maps(tensor(*pictures), [7])
 
 
 def test_the_generator_is_told_the_field() -> None:
     torch.manual_seed(0)
-    config = GeneratorConfig(widths=(4, 8), top_width=4, bottleneck_blocks=0, decoder_blocks=(0,))
+    config = GeneratorConfig(widths=(4, 8), top_channels=4, bottleneck_blocks=0, decoder_blocks=(0,))
     generator, image = Generator(config).eval(), tensor(sheet((32, 32, 20, 10), side=64))
     with torch.no_grad():
-        assert torch.equal(generator(image), generator(image, colour_fields(image)))
-        assert not torch.equal(generator(image), generator(image, -colour_fields(image)))
-        untold = Generator(config.model_copy(update={"colour_field": False})).eval()
+        assert torch.equal(generator(image), generator(image, colour_maps(image)))
+        assert not torch.equal(generator(image), generator(image, -colour_maps(image)))
+        untold = Generator(config.model_copy(update={"colour_map": False})).eval()
         assert torch.equal(untold(image), untold(image, torch.zeros_like(image)))
 
 
@@ -175,14 +175,14 @@ def daubed_sheet(line: int = 0) -> np.ndarray:
     sheet = np.full((256, 256, 3), 255, np.uint8)
     cv2.rectangle(sheet, (40, 40), (216, 216), (line,) * 3, 2)
     cv2.line(sheet, (60, 200), (200, 60), (0, 60, 230), 2, cv2.LINE_AA)
-    daub = np.full_like(sheet, 255)
-    cv2.line(daub, (20, 128), (120, 128), (220, 30, 30), 12, cv2.LINE_AA)
-    return np.minimum(sheet, daub)
+    colour stroke = np.full_like(sheet, 255)
+    cv2.line(colour stroke, (20, 128), (120, 128), (220, 30, 30), 12, cv2.LINE_AA)
+    return np.minimum(sheet, colour stroke)
 
 
 def seen_by_g(sheet: np.ndarray) -> np.ndarray:
     drawing = torch.from_numpy(sheet).permute(2, 0, 1)[None] / 127.5 - 1
-    seen = without_daubs(drawing, colour_fields(drawing))
+    seen = without_colour_strokes(drawing, colour_maps(drawing))
     return ((seen[0].permute(1, 2, 0) + 1) * 127.5).round().numpy().astype(np.uint8)
 
 
@@ -211,7 +211,7 @@ def test_the_field_of_a_photo_has_the_mean_of_each_part_and_paper_around() -> No
     photo = np.full_like(drawing, 255)
     photo[26:102, 16:40], photo[26:102, 40:62] = (200, 0, 0), (100, 0, 0)
     photo[26:102, 68:116] = BLUE
-    field = field_of(photo, drawing).astype(int)
+    field = photo_colour_map(photo, drawing).astype(int)
     assert np.abs(field[64, 38] - (155, 20, 20)).max() < 30  # with some paper at its ends
     assert np.abs(field[64, 92] - BLUE).max() < 30
     assert (field[3, 3] == 255).all()
@@ -222,4 +222,4 @@ def test_of_an_open_drawing_all_takes_the_mean_of_what_is_no_paper() -> None:
     drawing[20, 10:50] = 0
     photo = np.full_like(drawing, 255)
     photo[20:40, 10:50] = RED
-    assert (np.abs(field_of(photo, drawing).astype(int) - RED) <= 1).all()
+    assert (np.abs(photo_colour_map(photo, drawing).astype(int) - RED) <= 1).all()

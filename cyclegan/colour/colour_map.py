@@ -1,0 +1,197 @@
+"""Colour maps: the colour that a drawing asks for at every pixel, G's condition.
+
+No outline tells black shoes from white ones, and a generator that has to guess learns the mean of all: brown. Here each
+region that the lines enclose takes the colour of the strokes in it, as in a colouring book, or one of a colourway.
+
+Drawings, photos and colour maps are `RGBArray`s of one size. Maps of regions are computed on a grid of at most MAP_SIDE
+cells a side: one value per cell.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+from cyclegan.colour.palettes import colourway
+from cyclegan.drawing.inking import REFERENCE
+from cyclegan.drawing.skeleton import thinned
+from cyclegan.images import RGBArray, largest_channel
+
+Cells = NDArray  # h×w: labels, booleans or weights, one per cell of the grid
+
+MAP_SIDE = 128  # cells along the longer side
+LINE = 24  # of 255: how dark a cell must be to bound a region; a fine line, averaged over a cell, is hardly darker
+PAPER = 255
+PALE = 30  # of 255: strokes with less chroma (largest minus smallest channel) are lines, paper or noise
+BOLD = 5  # pixels at 256: finer coloured strokes may be lines
+INK, MIN_INK = -0.3, 0.002  # lightness in [-1, 1] of ink, and the share of the sheet that makes a line drawing
+MIN_REGION = 20  # cells; smaller ones are gaps between two lines
+SECOND, ACCENT = 0.4, 0.08  # of the largest region's area: smaller regions take the second colour, then the accent
+CLOSED = 0.5  # share of the lines' convex hull that regions must cover; below, an outline may be open
+SMOOTHING_STEPS = 24  # where two colours meet in one region
+NEIGHBOURHOOD = (3, 3)
+
+
+def colour_map(drawing: RGBArray, seed: int | None = None) -> RGBArray:
+    """The colour map of a ``drawing``, from its colour strokes or, if it has none, in the colourway of ``seed``.
+
+    White outside of the object, where that can be told. One seed keeps its colours while a drawing grows; None takes a
+    hash of the drawing.
+    """
+    if seed is None:
+        seed = zlib.crc32(drawing.tobytes())
+    small = _on_grid(drawing)
+    enclosed, strokes = regions(small), _colourfulness(small)
+    colours = _flooded(small, strokes) if strokes.any() else in_colourway(enclosed, seed)
+    colours[outside(enclosed, small)] = PAPER
+    return _enlarged(colours, drawing)
+
+
+def photo_colour_map(photo: RGBArray, drawing: RGBArray) -> RGBArray:
+    """The colour map of a ``drawing`` of ``photo`` in the photo's own colours: each region's mean."""
+    small, small_photo = _on_grid(drawing), _on_grid(photo)
+    enclosed = regions(small)
+    colours = region_means(small_photo, (enclosed > 0) | (small_photo.min(axis=2) < 255 - LINE), enclosed)
+    colours[outside(enclosed, small)] = PAPER
+    return _enlarged((colours + 0.5).astype(np.uint8), drawing)
+
+
+def region_means(picture: NDArray, inside: Cells, regions: Cells) -> NDArray[np.float32]:
+    """h×w×3: each cell's regional mean of ``picture`` (h×w×3) over the cells ``inside``; the overall mean outside regions."""
+    count = np.bincount(regions[inside], minlength=regions.max() + 1)[:, None]
+    sums = np.stack([np.bincount(regions[inside], c[inside], len(count)) for c in np.moveaxis(picture, 2, 0)], axis=1)
+    of_all = sums.sum(axis=0) / count.sum().clip(1)
+    means = np.where(count > 0, sums / count.clip(1), of_all)
+    means[0] = of_all  # outside the regions lies hardly more than the object's rim
+    return means.astype(np.float32)[regions]
+
+
+def has_colour_strokes(drawing: RGBArray) -> bool:
+    """Whether there are colour strokes in ``drawing``."""
+    return bool(_colourfulness(_on_grid(drawing)).any())
+
+
+def colour_maps(drawings: Tensor) -> Tensor:
+    """`colour_map` of each of B×3×H×W ``drawings`` in [-1, 1], same shape, range, dtype and device."""
+    arrays = ((drawings.detach().float() + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    maps = torch.from_numpy(np.stack([colour_map(drawing) for drawing in arrays])).permute(0, 3, 1, 2)
+    return maps.to(drawings.device, drawings.dtype) / 127.5 - 1
+
+
+def without_colour_strokes(drawings: Tensor, colour_maps: Tensor) -> Tensor:
+    """B×3×H×W ``drawings`` without their bold colour strokes, which their ``colour_maps`` have; all in [-1, 1].
+
+    Given both, G would paint the stroke onto the object. Lines crossing a stroke remain, and so do fine coloured lines
+    and all of a drawing that has no black line.
+    """
+    darkest, lightest = drawings.amin(1, keepdim=True), drawings.amax(1, keepdim=True)
+    coloured = lightest - darkest > PALE / 127.5
+    if not coloured.any():
+        return drawings
+    inked = (~coloured & (lightest < INK)).float().mean((2, 3), keepdim=True) > MIN_INK
+    width = round(BOLD * max(drawings.shape[-2:]) / REFERENCE) | 1
+    # Closed across lines, then opened, then dilated over the stroke's soft edge.
+    bold = _dilated(_eroded(_dilated(coloured & inked, width), 2 * width - 1), width + 2)
+    over_paper = (lightest + 1) / (colour_maps.amax(1, keepdim=True) + 1).clamp(min=0.1)
+    return torch.where(bold, (2 * over_paper - 1).clamp(max=1), drawings)
+
+
+def _dilated(maps: Tensor, width: int) -> Tensor:
+    """B×1×H×W booleans → where any of the width×width neighbourhood is true."""
+    square = torch.ones(1, 1, width, width, device=maps.device)
+    return conv2d(maps.float(), square, padding=width // 2) > 0.5
+
+
+def _eroded(maps: Tensor, width: int) -> Tensor:
+    return ~_dilated(~maps, width)
+
+
+def regions(drawing: RGBArray) -> Cells:
+    """int32 labels of ``drawing``: 1, 2, … for the regions that its lines enclose, the largest first; 0 elsewhere.
+
+    Regions meet along the middle of a line, so that they do not depend on the pen's width.
+    """
+    lines = thinned(np.pad(_lines(drawing), 1)).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - lines, connectivity=4)
+    kept = stats[:, cv2.CC_STAT_AREA] >= MIN_REGION
+    kept[0] = False  # the lines
+    kept[labels[0, 0]] = True  # what is around the object
+    flooded = _watershed(lines, np.where(kept, np.arange(count), 0)[labels].astype(np.int32))[1:-1, 1:-1]
+    areas = np.bincount(flooded.ravel(), minlength=count)
+    areas[labels[0, 0]] = 0
+    number = np.zeros(count, np.int32)
+    order = np.argsort(-areas, kind="stable")[: (areas > 0).sum()]
+    number[order] = np.arange(len(order)) + 1
+    return number[flooded]
+
+
+def outside(regions: Cells, drawing: RGBArray) -> Cells:
+    """h×w booleans: what lies in none of the h×w ``regions`` of ``drawing``, if they cover most of the lines' hull.
+
+    If they do not, an outline may be open, and nothing is outside for certain.
+    """
+    hull = np.zeros(regions.shape, np.uint8)
+    points = cv2.findNonZero(cv2.resize(_lines(drawing).astype(np.uint8), regions.shape[::-1]))
+    if points is not None:
+        cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
+    return (regions == 0) & ((regions > 0).sum() > CLOSED * hull.sum())
+
+
+def in_colourway(regions: Cells, seed: int) -> RGBArray:
+    """The ``regions`` coloured by their size in the colourway of ``seed``; its main colour elsewhere."""
+    _, main, second, accent = colourway(seed)
+    areas = np.bincount(regions.ravel(), minlength=2)[1:]
+    share = areas / max(areas[0], 1)
+    of_regions = [main if one >= SECOND else second if one >= ACCENT else accent for one in share]
+    return np.array([main, *of_regions], np.uint8)[regions]
+
+
+def _lines(drawing: RGBArray) -> Cells:
+    """Cells of the grid with a line of ``drawing``."""
+    return largest_channel(_on_grid(drawing)) <= 255 - LINE
+
+
+def _colourfulness(small: RGBArray) -> Cells:
+    """float32, positive in colour strokes, and less at their paler edges."""
+    chroma = largest_channel(small) - (255 - largest_channel(255 - small))
+    return (chroma.astype(np.float32) - PALE).clip(0) ** 2
+
+
+def _flooded(small: RGBArray, weight: Cells) -> RGBArray:
+    """Each cell takes the colour of the stroke that reaches it first, crossing lines last; then smoothed between lines."""
+    weighted = cv2.GaussianBlur(np.dstack((small * weight[..., None], weight)).astype(np.float32), (0, 0), 1.5)
+    colours = weighted[..., :3] / weighted[..., 3:].clip(1e-6)
+    ink = 255 - largest_channel(small)
+    ink[(ink < LINE) | (weight > 0)] = 0  # strokes and faint marks are no ridges
+    marked = np.arange(1, weight.size + 1, dtype=np.int32).reshape(weight.shape)
+    flooded = colours.reshape(-1, 3)[_watershed(ink, np.where(weight > 0, marked, 0)) - 1]
+    between = (ink == 0).astype(np.float32)[..., None]
+    share = between / cv2.blur(between, NEIGHBOURHOOD)[..., None].clip(1e-6)
+    soft = flooded * between
+    for _ in range(SMOOTHING_STEPS):
+        soft = cv2.blur(soft, NEIGHBOURHOOD) * share
+    return (np.where(between > 0, soft, flooded) + 0.5).astype(np.uint8)
+
+
+def _watershed(ink: Cells, marks: Cells) -> Cells:
+    """``marks`` (0: none) spread to every cell, crossing ``ink`` last; watershed lines and the border take a neighbour's
+    mark (Vincent and Soille, "Watersheds in Digital Spaces", IEEE PAMI 1991)."""
+    flooded = cv2.watershed(cv2.merge((ink, ink, ink)), marks)
+    return np.where(flooded > 0, flooded, cv2.dilate(flooded.astype(np.float32), np.ones((3, 3)))).astype(np.int32)
+
+
+def _on_grid(drawing: RGBArray) -> RGBArray:
+    height, width = drawing.shape[:2]
+    scale = min(MAP_SIDE / max(height, width), 1)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    return cv2.resize(drawing, size, interpolation=cv2.INTER_AREA)
+
+
+def _enlarged(colours: RGBArray, drawing: RGBArray) -> RGBArray:
+    return cv2.resize(colours, drawing.shape[1::-1], interpolation=cv2.INTER_LINEAR)

@@ -1,0 +1,351 @@
+"""One training step of CycleGAN; the loop around it is in `loop`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Adam
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from cyclegan import losses
+from cyclegan.colour.colour_map import colour_maps, without_colour_strokes
+from cyclegan.config import LossConfig, TrainConfig
+from cyclegan.models import Discriminator, Generator
+from cyclegan.training.data import Batch
+from cyclegan.training.image_pool import ImagePool
+from cyclegan.training.perceptual import PerceptualFeatures
+from cyclegan.training.projected import ProjectedDiscriminator
+
+TEXTURE_LAYERS = 3
+"""How many of the ImageNet network's feature maps, from the shallowest, are fine enough to tell a texture."""
+
+Domain = Literal["photo", "sketch"]
+Images = dict[str, Tensor]
+"""``fake_photo``, ``fake_sketch`` and, in their steps, ``cycled_sketch``, ``cycled_photo``, ``same_photo``,
+``same_sketch``: B×3×H×W in [-1, 1]."""
+Features = dict[str, list[Tensor]]
+"""Feature maps of the ImageNet network, shallow to deep, by what takes them: ``perceptual``, ``projected``."""
+Losses = dict[str, Tensor]
+"""Scalars by term and image scored: ``cycle/sketch``."""
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss became NaN or infinite; the message names it and the step."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What a step trains: all the "every n-th step" rules of `LossConfig`."""
+
+    domains: tuple[Domain, ...]
+    """The domains whose generator (G of photos, F of sketches) and discriminator learn."""
+    cycle_sketch: bool
+    cycle_photo: bool
+    identity: bool
+
+    @classmethod
+    def of(cls, loss: LossConfig, step: int) -> Self:
+        even = step % 2 == 0
+        return cls(
+            domains=("photo", "sketch") if loss.sketch_every and step % loss.sketch_every == 0 else ("photo",),
+            cycle_sketch=loss.cycle_sketch > 0 and (even or not loss.alternate_cycles),
+            cycle_photo=loss.cycle_photo > 0 and not (even and loss.alternate_cycles),
+            identity=loss.identity > 0 and step % loss.identity_every == 0,
+        )
+
+
+class CycleGAN:
+    """The four networks and all that trains them; `step` is the method."""
+
+    def __init__(self, config: TrainConfig, device: torch.device):
+        torch.manual_seed(config.seed)
+        self.config, self.device, self.global_step = config, device, 0
+        self.G, self.F = (Generator(config.generator.of(name)) for name in "GF")
+        self.D_X, self.D_Y = (Discriminator(config.discriminator) for _ in "XY")
+        self.discriminators: dict[Domain, Discriminator] = {"photo": self.D_X, "sketch": self.D_Y}
+        self.features = None
+        if config.loss.perceptual or config.loss.texture or config.loss.projected:
+            self.features = PerceptualFeatures(config.loss.perceptual_weights).to(device)
+        judged = self.features.channels if self.features and config.loss.projected else ()
+        self.D_features = ProjectedDiscriminator(judged)
+        for network in (*self.networks.values(), self.D_features):
+            network.to(device).to(memory_format=torch.channels_last)
+        average = _moving_average(config.ema)
+        self.G_ema, self.F_ema = (
+            AveragedModel(network, multi_avg_fn=average, use_buffers=True) for network in (self.G, self.F)
+        )
+        self.generator_optimizer, self.discriminator_optimizer = (
+            Adam(chain(*(n.parameters() for n in group)), config.learning_rate, config.betas, fused=True)
+            for group in ((self.G, self.F), (self.D_X, self.D_Y, self.D_features))
+        )
+        self.pools = {
+            domain: ImagePool(config.pool, config.seed + 1 + n) for n, domain in enumerate(self.discriminators)
+        }
+        self.noise = torch.Generator(device).manual_seed(config.seed + 3)
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        return {"G": self.G, "F": self.F, "D_X": self.D_X, "D_Y": self.D_Y}
+
+    def step(self, batch: Batch) -> dict[str, float]:
+        """Update generators, then discriminators, on one `data.Batch`; returns the losses by name: ``cycle/sketch``."""
+        self._prepare_networks()
+        schedule = Schedule.of(self.config.loss, self.global_step)
+        batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+            with torch.no_grad():
+                real_features = self._image_features(batch["photo"])
+            with _frozen(self.D_X, self.D_Y, self.D_features, *(() if "sketch" in schedule.domains else (self.F,))):
+                images = self._forward(batch, schedule)
+                fake_features = self._image_features(images["fake_photo"])
+                reals: dict[Domain, Tensor] = {"photo": batch["photo"], "sketch": batch["traced"]}
+                judged = {d: self._judge(d, images[f"fake_{d}"], reals[d]) for d in schedule.domains}
+                generator_losses = (
+                    self._adversarial_losses(judged, fake_features, real_features)
+                    | self._cycle_losses(images, batch)
+                    | self._identity_losses(images, batch)
+                    | self._paired_losses(images, reals, judged, fake_features, real_features, batch)
+                )
+                self._update(self.generator_optimizer, generator_losses)
+            discriminator_losses = self._discriminator_losses(images, batch, real_features, schedule)
+            self._update(self.discriminator_optimizer, discriminator_losses)
+        self.G_ema.update_parameters(self.G)
+        self.F_ema.update_parameters(self.F)
+        self.global_step += 1
+        return {name: loss.item() for name, loss in (generator_losses | discriminator_losses).items()}
+
+    def _forward(self, batch: Batch, schedule: Schedule) -> Images:
+        """Fakes from both generators and, if this step has them, cycled and identity-mapped images."""
+        sketch, lines, photo, colours = batch["sketch"], batch["lines"], batch["photo"], batch["colour_map"]
+        fake_photo, fake_sketch = self._translate(sketch, colours), self.F(photo)
+        images = {"fake_photo": fake_photo, "fake_sketch": fake_sketch}
+        with _running_statistics_kept(self.G, self.F):
+            if schedule.cycle_sketch:
+                images["cycled_sketch"] = self.F(fake_photo)
+            if schedule.cycle_photo:
+                drawn = self._noisy(fake_sketch.detach() if self.config.loss.stop_gradient else fake_sketch)
+                images["cycled_photo"] = self._translate(torch.minimum(drawn, batch["hints"]), colours)
+            if schedule.identity:
+                images["same_photo"] = self.G(photo, colour_maps(photo) if self.G.condition_channels else None)
+                if "sketch" in schedule.domains:
+                    images["same_sketch"] = self.F(lines)
+        return images
+
+    def _translate(self, sketch: Tensor, colours: Tensor) -> Tensor:
+        """G(sketch), with the colour strokes in the colour map instead of the sketch if G takes one."""
+        return self.G(without_colour_strokes(sketch, colours), colours) if self.G.condition_channels else self.G(sketch)
+
+    def _adversarial_losses(
+        self, judged: dict[Domain, tuple[list[Tensor], list[Tensor]]], fake_features: Features, real_features: Features
+    ) -> Losses:
+        mode = self.config.loss.gan_mode
+        terms = {f"adversarial/{d}": losses.adversarial(fake[-1], True, mode) for d, (fake, _) in judged.items()}
+        if self.config.loss.projected:
+            scores = self._feature_scores(fake_features, real_features)
+            terms["projected/photo"] = losses.mean([losses.adversarial(fake, True, mode) for fake, _ in scores])
+        return terms
+
+    def _cycle_losses(self, images: Images, batch: Batch) -> Losses:
+        reals = {"sketch": batch["lines"], "photo": batch["photo"]}
+        return {
+            f"cycle/{d}": losses.cycle(images[f"cycled_{d}"], r) for d, r in reals.items() if f"cycled_{d}" in images
+        }
+
+    def _identity_losses(self, images: Images, batch: Batch) -> Losses:
+        reals = {"photo": batch["photo"], "sketch": batch["lines"]}
+        return {
+            f"identity/{d}": losses.identity(images[f"same_{d}"], r) for d, r in reals.items() if f"same_{d}" in images
+        }
+
+    def _paired_losses(
+        self,
+        images: Images,
+        reals: dict[Domain, Tensor],
+        judged: dict[Domain, tuple[list[Tensor], list[Tensor]]],
+        fake_features: Features,
+        real_features: Features,
+        batch: Batch,
+    ) -> Losses:
+        """Terms of the samples whose drawing was made from their photo."""
+        loss, terms, pairs = self.config.loss, {}, batch["paired"]
+        if not pairs.any():
+            return terms
+        for domain in judged:
+            if loss.weight(f"paired/{domain}"):
+                terms[f"paired/{domain}"] = losses.paired(images[f"fake_{domain}"][pairs], reals[domain][pairs])
+        colour_given = pairs if self.G.condition_channels else batch["coloured"]
+        if loss.colour and colour_given.any():
+            terms["colour/photo"] = losses.colour(images["fake_photo"][colour_given], reals["photo"][colour_given])
+        if loss.feature_matching:
+            for domain, both in judged.items():
+                fake, real = ([m[pairs] for m in maps[:-1]] for maps in both)
+                terms[f"feature_matching/{domain}"] = losses.feature_matching(fake, real)
+        if "perceptual" in fake_features:
+            fake, real = ([m[pairs] for m in maps["perceptual"]] for maps in (fake_features, real_features))
+            if loss.perceptual:
+                terms["perceptual/photo"] = losses.perceptual(fake, real)
+            if loss.texture:
+                terms["texture/photo"] = losses.texture(fake[:TEXTURE_LAYERS], real[:TEXTURE_LAYERS])
+        return terms
+
+    def _discriminator_losses(
+        self, images: Images, batch: Batch, real_features: Features, schedule: Schedule
+    ) -> Losses:
+        mode, terms = self.config.loss.gan_mode, {}
+        reals: dict[Domain, Tensor] = {"photo": batch["photo"], "sketch": batch["lines"]}
+        for domain in schedule.domains:
+            pooled = self.pools[domain].exchange(images[f"fake_{domain}"])
+            fake, real = self._judge(domain, pooled, reals[domain])
+            terms[f"discriminator/{domain}"] = losses.discriminator(real[-1], fake[-1], mode)
+            if domain == "photo" and self.config.loss.projected:
+                with torch.no_grad():
+                    fake_features = {"projected": self._projected_features(pooled)}
+                scores = self._feature_scores(fake_features, real_features)
+                terms["discriminator/features"] = losses.mean(
+                    [losses.discriminator(real, fake, mode) for fake, real in scores]
+                )
+        return terms
+
+    def _judge(self, domain: Domain, fake: Tensor, real: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """The discriminator's feature maps of both, in one batch: normalised separately, their batch statistics alone
+        would tell fake from real, and the discriminator would have nothing else to learn."""
+        maps = self.discriminators[domain].features(torch.cat((fake, real)))
+        return [m[: len(fake)] for m in maps], [m[len(fake) :] for m in maps]
+
+    def _image_features(self, photo: Tensor) -> Features:
+        """ImageNet features of ``photo`` by what takes them; computed once where both take the same."""
+        loss, coarse_to_fine = self.config.loss, self.config.generator.coarse_to_fine
+        maps = {"perceptual": self.features(photo)} if self.features and (loss.perceptual or loss.texture) else {}
+        if loss.projected:
+            maps["projected"] = self._projected_features(photo) if coarse_to_fine or not maps else maps["perceptual"]
+        return maps
+
+    def _projected_features(self, photo: Tensor) -> list[Tensor]:
+        """What D_features judges: ``photo`` at the resolution of the U-Net, where light and shade are painted and a
+        receptive field of the ImageNet network covers a whole object."""
+        assert self.features is not None
+        return self.features(functional.avg_pool2d(photo, 2) if self.config.generator.coarse_to_fine else photo)
+
+    def _feature_scores(self, fake: Features, real: Features) -> list[tuple[Tensor, Tensor]]:
+        """Each head's logits of both, again in one batch."""
+        logits = self.D_features([torch.cat(both) for both in zip(fake["projected"], real["projected"], strict=True)])
+        count = len(real["projected"][0])
+        return [(score[:-count], score[-count:]) for score in logits]
+
+    def _noisy(self, drawn: Tensor) -> Tensor:
+        noise = torch.randn(drawn.shape, generator=self.noise, device=drawn.device)
+        return drawn + self.config.loss.drawing_noise * noise
+
+    def _prepare_networks(self) -> None:
+        """Learning rates, noise and batch norm as this step has them: functions of the step, with no state to save."""
+        self._set_learning_rate()
+        if self.G.noise_input:
+            self.G.noise_input.shift(self.noise)
+        if self.global_step >= self.config.freeze_norms_from * self.config.steps:
+            for norm in _batch_norms(self.G, self.F):
+                norm.eval()
+
+    def _update(self, optimizer: Adam, terms: Losses) -> None:
+        for name, loss in terms.items():
+            if not torch.isfinite(loss):
+                raise NonFiniteLossError(
+                    f"The loss {name} became {loss.item()} at step {self.global_step}; lower the learning rate."
+                )
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack([self.config.loss.weight(name) * loss for name, loss in terms.items()]).sum().backward()
+        optimizer.step()
+
+    def _set_learning_rate(self) -> None:
+        """Constant, then linearly to zero (CycleGAN, section 4)."""
+        start = self.config.decay_from * self.config.steps
+        left = (self.config.steps - self.global_step) / max(1, self.config.steps - start)
+        rate = self.config.learning_rate * min(1.0, max(0.0, left))
+        ratio = self.config.discriminator_lr_ratio
+        for optimizer, factor in ((self.generator_optimizer, 1.0), (self.discriminator_optimizer, ratio)):
+            for group in optimizer.param_groups:
+                group["lr"] = factor * rate
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that an exact continuation needs; the learning rate and the data are functions of the step."""
+        state: dict[str, Any] = {name: part.state_dict() for name, part in self._parts().items()}
+        return state | {"global_step": self.global_step, "noise": self.noise.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.global_step = state["global_step"]
+        self.noise.set_state(state["noise"])
+
+    def start_from(self, networks: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Fine-tune trained networks; optimizers and pools start afresh.
+
+        A G that was trained at half the resolution has no local enhancer yet, and gets an untrained one.
+        """
+        for name, state in networks.items():
+            new = {
+                key: value
+                for key, value in self.networks[name].state_dict().items()
+                if key.startswith("local_enhancer.")
+            }
+            self.networks[name].load_state_dict(new | dict(state))
+        self.G_ema.module.load_state_dict(self.G.state_dict())
+        self.F_ema.module.load_state_dict(self.F.state_dict())
+
+    def _parts(self) -> dict[str, Any]:
+        return self.networks | {
+            "G_ema": self.G_ema,
+            "F_ema": self.F_ema,
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+            "D_features": self.D_features,
+            "photo_pool": self.pools["photo"],
+            "sketch_pool": self.pools["sketch"],
+        }
+
+
+def _moving_average(decay: float) -> Callable[..., None]:
+    """Exponential moving average that is short at first, or the random networks of the start would stay in it."""
+
+    def average(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
+        number = int(count)
+        get_ema_multi_avg_fn(min(decay, (1 + number) / (10 + number)))(averaged, current, count)
+
+    return average
+
+
+@contextmanager
+def _frozen(*networks: nn.Module) -> Iterator[None]:
+    """While the generators learn, the gradients of the discriminators need not be computed."""
+    for network in networks:
+        network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for network in networks:
+            network.requires_grad_(True)
+
+
+def _batch_norms(*networks: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for network in networks for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+@contextmanager
+def _running_statistics_kept(*networks: nn.Module) -> Iterator[None]:
+    """Running statistics, which inference uses, are those of sketches for G and of photos for F: what else passes
+    through them in training (photos through G, noisy drawings) must not update them."""
+    norms = _batch_norms(*networks)
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
