@@ -60,8 +60,8 @@ class GeneratorConfig(Frozen):
     noise_input: bool = True
     """Whether G gets a noise channel to make textures of."""
     coarse_to_fine: bool = True
-    """Whether the U-Net works at half the resolution, followed by a local enhancer (pix2pixHD). Light and shade of whole
-    objects are best learnt at a low resolution, where an image also costs a quarter."""
+    """Whether the U-Net works at half the resolution, with a local enhancer (pix2pixHD) after it. Light and shade of
+    whole objects are best learnt at a low resolution, where an image also costs a quarter."""
     greyscale: bool = False
     """Whether all channels of the output are equal, as F's always are: a tint in a drawing would be a colour hint."""
     decoder_blocks: tuple[Blocks, ...] = (0, 2, 1, 0)
@@ -97,7 +97,7 @@ class DataConfig(Frozen):
     photos: Path
     sketches: Path | None = None
     paired_prob: float = Field(1.0, ge=0, le=1)
-    """Probability that a sample's drawing is made from its photo (and so paired); the others take one of ``sketches``."""
+    """Probability that a sample's drawing is made from its photo; the others are unpaired, of ``sketches``."""
     size: Side = 256
     """Side of the square training images in pixels."""
     batch: PositiveInt = 8
@@ -129,7 +129,7 @@ class LossConfig(Frozen):
     paired_sketch: float = Field(0.0, ge=0)
     """L1 to the drawing made from the photo, which is unique."""
     paired_photo: float = Field(0.0, ge=0)
-    """L1 to the photo that the drawing was made from. Many photos fit one drawing, and a large weight yields their mean."""
+    """L1 to the photo that the drawing was made from. Many photos fit a drawing: a large weight yields their mean."""
     colour: float = Field(0.0, ge=0)
     """L1 to that photo with both pooled by 8, where G is given its colours: elsewhere it would teach the mean."""
     feature_matching: float = Field(0.0, ge=0)

@@ -1,8 +1,8 @@
 """An image in, an image out: sketch → photo with G, photo → sketch with F.
 
-The networks know objects on a square sheet of `config.image_size` pixels, and work there: an image of any size is fitted
-onto a white sheet of that size, translated, cropped and brought back to the size it came with. On a larger sheet they
-would see objects of a size that they were not trained on.
+The networks know objects on a square sheet of `config.image_size` pixels, and work there: an image of any size is
+fitted onto a white sheet of that size, translated, cropped and brought back to the size it came with. On a larger sheet
+they would see objects of a size that they were not trained on.
 """
 
 import logging
@@ -51,8 +51,8 @@ class Translator:
     """Both generators, ready for inference: stateless, without gradients, and safe to call from many threads."""
 
     def __init__(self, weights: Weights, device: str = "auto", dtype: torch.dtype | None = None) -> None:
-        """``device``: "auto" takes the accelerator if there is one, else the CPU. ``dtype``: None takes bfloat16 on a CPU
-        with native support (three to four times as fast), else float32.
+        """``device``: "auto" takes the accelerator if there is one, else the CPU. ``dtype``: None takes bfloat16 on a
+        CPU with native support (three to four times as fast), else float32.
 
         Raises:
             WeightsError: the weights give no finite picture.
@@ -95,7 +95,7 @@ class Translator:
     def round_trip(
         self, image: Image.Image, direction: Direction, seed: int | None = None
     ) -> tuple[Image.Image, Image.Image]:
-        """(translated, cycled): there with ``direction``, and back from the 8-bit result; a photo in its own colours."""
+        """(translated, cycled): there by ``direction``, and back from the 8-bit result; a photo in its own colours."""
         size = self.config.image_size
         image = to_rgb(image)
         sheet = self._prepared(np.asarray(fit_square(image, size)), direction, seed)
@@ -125,7 +125,7 @@ class Translator:
         return Sheet(image, colour_map(image, seed), is_photo(image))
 
     def _result(self, sheet: Sheet, size: tuple[int, int], direction: Direction) -> Image.Image:
-        """The ``sheet``, on which an image of ``size`` (width, height) lies, translated, cropped and brought to that size."""
+        """The translated ``sheet``, cropped to the image of ``size`` (width, height) on it and brought to that size."""
         result = Image.fromarray(to_arrays(self._run([sheet], direction))[0])
         return resize(result.crop(square_box(*size, result.width)), size_within(*size, MAX_RESULT_PIXELS))
 

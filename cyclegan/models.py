@@ -214,7 +214,8 @@ class GlobalContext(nn.Module):
     """x + body(mean and maximum of x over all positions), the same everywhere.
 
     Global features beside local ones decide colours in Iizuka et al., "Let there be Color!", SIGGRAPH 2016, section
-    3.3; pooled both ways, as in Woo et al., "CBAM", ECCV 2018, section 3.1. No normalisation: a single position has no statistics.
+    3.3; pooled both ways, as in Woo et al., "CBAM", ECCV 2018, section 3.1. No normalisation: a single position has no
+    statistics.
     """
 
     def __init__(self, width: int):

@@ -76,7 +76,7 @@ def test_only_what_is_plain_is_drawn_without_its_inner_lines_or_unfinished() -> 
 
 
 def test_lines_may_be_drawn_in_the_colours_of_the_object(monkeypatch) -> None:
-    monkeypatch.setattr("cyclegan.training.augmentation.COLOURED_PENS", 1)
+    monkeypatch.setattr("cyclegan.training.augmentation.COLOURED_PEN_PROB", 1)
     told = [sample for sample in forty_lessons() if sample.coloured]
     assert len(told) > 20
     for sample in told:
@@ -104,7 +104,7 @@ def test_hints_are_somewhat_stronger_than_what_the_object_took(lessons: list[Tra
 
 def test_a_colour_may_change_alone(monkeypatch) -> None:
     """Of a shoe with a white sole the leather: what else there is stays; a small print never changes by itself."""
-    monkeypatch.setattr("cyclegan.training.augmentation.ALIKE_ONLY", 1)
+    monkeypatch.setattr("cyclegan.training.augmentation.ONE_COLOUR_PROB", 1)
     sheet = np.full((256, 256, 3), 255, np.uint8)
     sheet[60:160, 40:216] = (120, 70, 40)
     sheet[160:200, 40:216] = 190

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from cyclegan.colour.colour_map import (
-    COLOURWAYS,
     colour_map,
     colour_maps,
-    photo_colour_map,
-    in_colourway,
-    regions,
     has_colour_strokes,
+    in_colourway,
+    photo_colour_map,
+    regions,
     without_colour_strokes,
 )
+from cyclegan.colour.palettes import COLOURWAYS
 from cyclegan.config import GeneratorConfig
 from cyclegan.models import Generator
 
@@ -38,9 +38,9 @@ def tensor(*pictures: np.ndarray) -> Tensor:
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) / 127.5 - 1
 
 
-def away(field: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
+def away(colours: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
     """H×W largest difference of any channel from ``colour``, of 255."""
-    return np.abs(field.astype(int) - colour).max(axis=2)
+    return np.abs(colours.astype(int) - colour).max(axis=2)
 
 
 def bag(pen: int = 3) -> np.ndarray:
@@ -51,10 +51,10 @@ def bag(pen: int = 3) -> np.ndarray:
 def test_without_strokes_each_part_takes_a_colour_of_the_colourway_by_its_size() -> None:
     for seed in (0, 5):
         _, main, second, accent = COLOURWAYS[seed]
-        field = colour_map(bag(), seed)
-        assert field.shape == (128, 128, 3)
+        colours = colour_map(bag(), seed)
+        assert colours.shape == (128, 128, 3)
         for place, colour in {(64, 95): main, (64, 48): second, (86, 86): accent, (4, 4): WHITE}.items():
-            assert tuple(field[place[::-1]]) == colour
+            assert tuple(colours[place[::-1]]) == colour
 
 
 def test_the_seed_alone_chooses_the_colourway_and_without_one_the_drawing_does() -> None:
@@ -108,16 +108,16 @@ def test_outside_of_what_is_closed_is_paper() -> None:
 
 
 def test_two_strokes_share_a_part_and_lines_bound_them() -> None:
-    field = colour_map(stroked(stroked(sheet((64, 64, 50, 20)), 36, RED), 92, BLUE))
-    assert away(field, RED)[58:70, 24:56].max() < 30
-    assert away(field, BLUE)[58:70, 72:104].max() < 30
-    row = field[64, 36:92, 0].astype(int)
+    colours = colour_map(stroked(stroked(sheet((64, 64, 50, 20)), 36, RED), 92, BLUE))
+    assert away(colours, RED)[58:70, 24:56].max() < 30
+    assert away(colours, BLUE)[58:70, 72:104].max() < 30
+    row = colours[64, 36:92, 0].astype(int)
     assert (np.diff(row) <= 2).all()  # from red to blue without a way back
     assert np.diff(row).min() > -80  # nor at one step
     parted = stroked(stroked(sheet((40, 64, 22, 30), (88, 64, 22, 30)), 52, RED), 76, BLUE)
-    field = colour_map(parted)
-    assert away(field, RED)[50:78, 24:56].max() < 30
-    assert away(field, BLUE)[50:78, 72:104].max() < 30
+    colours = colour_map(parted)
+    assert away(colours, RED)[50:78, 24:56].max() < 30
+    assert away(colours, BLUE)[50:78, 72:104].max() < 30
 
 
 @pytest.mark.parametrize("colour", [BLACK, GREY])
@@ -143,52 +143,45 @@ def test_parts_are_the_same_whatever_the_pen(pen: int) -> None:
     assert (labels == 2).sum() == pytest.approx(np.pi * (50**2 - 40**2), rel=0.1)
 
 
-def test_an_empty_sheet_and_odd_sizes_have_a_field() -> None:
+def test_an_empty_sheet_and_odd_sizes_have_a_colour_map() -> None:
     for height, width in ((32, 32), (37, 50), (33, 256), (300, 200)):
         white = np.full((height, width, 3), 255, np.uint8)
         for drawing in (white, 0 * white, cv2.line(white.copy(), (3, 3), (20, 25), RED, 3)):
             assert colour_map(drawing).shape == drawing.shape
 
 
-def test_fields_of_tensors_are_those_of_pictures() -> None:
-    pictures = bag(), stroked(bag(), 50, RED)
-    fields = colour_maps(tensor(*pictures), [7, 8])
-    assert torch.allclose(fields, tensor(*(colour_map(p, seed) for p, seed in zip(pictures, (7, 8), strict=True))))
-    assert torch.allclose(colour_maps(tensor(bag())), tensor(colour_map(bag())))
-    with pytest.raises(ValueError, match="zip"):
-        colour_maps(tensor(*pictures), [7])
+def test_colour_maps_of_tensors_are_those_of_arrays() -> None:
+    drawings = bag(), stroked(bag(), 50, RED)
+    assert torch.allclose(colour_maps(tensor(*drawings)), tensor(*map(colour_map, drawings)))
 
 
-def test_the_generator_is_told_the_field() -> None:
+def test_the_generator_depends_on_its_colour_map() -> None:
     torch.manual_seed(0)
-    config = GeneratorConfig(widths=(4, 8), top_channels=4, bottleneck_blocks=0, decoder_blocks=(0,))
+    config = GeneratorConfig(channels=(4, 8), top_channels=4, bottleneck_blocks=0, decoder_blocks=(0,))
     generator, image = Generator(config).eval(), tensor(sheet((32, 32, 20, 10), side=64))
     with torch.no_grad():
-        assert torch.equal(generator(image), generator(image, colour_maps(image)))
-        assert not torch.equal(generator(image), generator(image, -colour_maps(image)))
-        untold = Generator(config.model_copy(update={"colour_map": False})).eval()
-        assert torch.equal(untold(image), untold(image, torch.zeros_like(image)))
+        assert not torch.equal(generator(image, colour_maps(image)), generator(image, -colour_maps(image)))
 
 
-def daubed_sheet(line: int = 0) -> np.ndarray:
+def stroked_sheet(line: int = 0) -> np.ndarray:
     """A box of lines in a grey of 0 to 255, a bold red stroke across one of them, and a fine blue one."""
     sheet = np.full((256, 256, 3), 255, np.uint8)
     cv2.rectangle(sheet, (40, 40), (216, 216), (line,) * 3, 2)
     cv2.line(sheet, (60, 200), (200, 60), (0, 60, 230), 2, cv2.LINE_AA)
-    colour stroke = np.full_like(sheet, 255)
-    cv2.line(colour stroke, (20, 128), (120, 128), (220, 30, 30), 12, cv2.LINE_AA)
-    return np.minimum(sheet, colour stroke)
+    stroke = np.full_like(sheet, 255)
+    cv2.line(stroke, (20, 128), (120, 128), (220, 30, 30), 12, cv2.LINE_AA)
+    return np.minimum(sheet, stroke)
 
 
-def seen_by_g(sheet: np.ndarray) -> np.ndarray:
+def sketch_for_g(sheet: np.ndarray) -> np.ndarray:
     drawing = torch.from_numpy(sheet).permute(2, 0, 1)[None] / 127.5 - 1
     seen = without_colour_strokes(drawing, colour_maps(drawing))
     return ((seen[0].permute(1, 2, 0) + 1) * 127.5).round().numpy().astype(np.uint8)
 
 
-def test_a_bold_coloured_stroke_is_in_the_field_alone_and_lines_stay() -> None:
-    sheet = daubed_sheet()
-    seen = seen_by_g(sheet)
+def test_a_bold_coloured_stroke_is_in_the_colour_map_alone_and_lines_stay() -> None:
+    sheet = stroked_sheet()
+    seen = sketch_for_g(sheet)
     assert (seen[110:147, 44:100] > 230).all()  # the stroke within the box: paper
     assert (seen[100:156, 40:41] < 40).all()  # the line under it
     away = np.r_[0:100, 160:256]
@@ -196,25 +189,25 @@ def test_a_bold_coloured_stroke_is_in_the_field_alone_and_lines_stay() -> None:
 
 
 def test_a_drawing_without_black_lines_keeps_all_its_strokes() -> None:
-    sheet = daubed_sheet(line=255)
-    assert (np.abs(seen_by_g(sheet).astype(int) - sheet) <= 1).all()
+    sheet = stroked_sheet(line=255)
+    assert (np.abs(sketch_for_g(sheet).astype(int) - sheet) <= 1).all()
 
 
-def test_a_drawing_in_black_alone_is_seen_as_it_is() -> None:
+def test_a_drawing_in_black_alone_stays_as_it_is() -> None:
     sheet = np.full((128, 96, 3), 255, np.uint8)
     cv2.circle(sheet, (48, 60), 30, (0, 0, 0), 9)
-    assert (np.abs(seen_by_g(sheet).astype(int) - sheet) <= 1).all()
+    assert (np.abs(sketch_for_g(sheet).astype(int) - sheet) <= 1).all()
 
 
-def test_the_field_of_a_photo_has_the_mean_of_each_part_and_paper_around() -> None:
+def test_a_photos_colour_map_has_the_mean_of_each_region_and_paper_around() -> None:
     drawing = sheet((38, 64, 24, 40), (92, 64, 24, 40))
     photo = np.full_like(drawing, 255)
     photo[26:102, 16:40], photo[26:102, 40:62] = (200, 0, 0), (100, 0, 0)
     photo[26:102, 68:116] = BLUE
-    field = photo_colour_map(photo, drawing).astype(int)
-    assert np.abs(field[64, 38] - (155, 20, 20)).max() < 30  # with some paper at its ends
-    assert np.abs(field[64, 92] - BLUE).max() < 30
-    assert (field[3, 3] == 255).all()
+    colours = photo_colour_map(photo, drawing).astype(int)
+    assert np.abs(colours[64, 38] - (155, 20, 20)).max() < 30  # with some paper at its ends
+    assert np.abs(colours[64, 92] - BLUE).max() < 30
+    assert (colours[3, 3] == 255).all()
 
 
 def test_of_an_open_drawing_all_takes_the_mean_of_what_is_no_paper() -> None:

@@ -1,10 +1,12 @@
 """Settings: read, overridden, and refused with one sentence."""
 
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
-from cyclegan.config import ConfigError, LossConfig, load_train_config
+from cyclegan.config import RENAMED, ConfigError, LossConfig, TrainConfig, load_train_config
 
 CONFIGS = sorted((Path(__file__).parents[1] / "train" / "configs").glob("*.toml"))
 
@@ -73,3 +75,14 @@ def test_each_loss_finds_its_weight() -> None:
     ):
         assert weights.weight(f"{kind}/sketch") == sketch
         assert weights.weight(f"{kind}/photo") == photo
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_is_answered_with_the_new_one(file: Path, old: str, new: str) -> None:
+    with pytest.raises(ConfigError, match=rf"run.toml: {re.escape(old)} is called {re.escape(new)} now\.$"):
+        load_train_config(file, [f"{old}=1"])
+    model: type[BaseModel] = TrainConfig
+    *groups, name = new.split(".")
+    for group in groups:
+        model = model.model_fields[group].annotation  # type: ignore[assignment]
+    assert name in model.model_fields

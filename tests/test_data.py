@@ -1,6 +1,7 @@
 """Folders → batches: what is skipped, what is kept back, and that a sample depends on its number alone."""
 
 import logging
+import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan.colour.colour_map import COLOURWAYS
+from cyclegan.colour.palettes import COLOURWAYS
 from cyclegan.config import ConfigError, DataConfig
 from cyclegan.training.data import UnpairedImages, batches, held_out, samples
 
@@ -80,6 +81,18 @@ def test_batches_can_start_anywhere_and_do_not_depend_on_workers(photos: Path) -
     later = list(batches(config(photos, workers=2), 0, 2, 4))
     assert len(whole) == 4
     assert all(equal(one, other) for one, other in zip(whole[2:], later, strict=True))
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_workers_start_by_every_method(photos: Path, method: str) -> None:
+    """macOS, Windows and Linux from Python 3.14 do not fork: what a worker needs is pickled."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(method, force=True)
+    try:
+        (batch,) = batches(config(photos, workers=1), 0, 0, 1)
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+    assert equal(batch, next(batches(config(photos), 0, 0, 1)))
 
 
 def test_files_that_are_no_images_are_skipped_with_one_warning(photos: Path, caplog) -> None:
@@ -158,7 +171,7 @@ def test_photo_and_traced_drawing_move_together(tmp_path: Path) -> None:
 
 
 def test_a_bare_drawing_comes_with_the_colours_of_its_photo(tmp_path: Path) -> None:
-    """The photo's own or those of a colourway: the field tells those of each part either way."""
+    """The photo's own or those of a colourway: the colour map has those of each region either way."""
     (tmp_path / "photos").mkdir()
     for name, colour in {"red": (200, 30, 30), "blue": (30, 60, 190), "grey": (120, 120, 120)}.items():
         sheet = np.full((256, 256, 3), 255, np.uint8)
@@ -170,8 +183,8 @@ def test_a_bare_drawing_comes_with_the_colours_of_its_photo(tmp_path: Path) -> N
     for number in range(12):
         sample = data[number]
         photo = sample["photo"]
-        body = (photo.mean(0) < 0.9) & (sample["field"] < 1).any(dim=0)  # the bar with it: its part's mean is told
-        asked = sample["field"][:, body].median(dim=1).values
+        body = (photo.mean(0) < 0.9) & (sample["colour_map"] < 1).any(dim=0)  # the bar with it: its part's mean is told
+        asked = sample["colour_map"][:, body].median(dim=1).values
         assert (photo[:, body].mean(dim=1) - asked).abs().max() < 0.35
         assert not sample["coloured"]
         told.append(tuple((127.5 * asked + 127.5).round().int().tolist()))

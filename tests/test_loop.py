@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from cyclegan.config import ConfigError, TrainConfig
 from cyclegan.training.data import Batch
-from cyclegan.training.loop import pick_device, train
+from cyclegan.training.loop import train
 from cyclegan.training.trainer import CycleGAN
-from tests.training_fixtures import CPU, same
+from tests.training_fixtures import same
 
 pytest_plugins = ["tests.training_fixtures"]
 
@@ -44,7 +43,7 @@ def stopped_early(config: TrainConfig, after: int, by: signal.Signals = signal.S
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(CycleGAN, "step", stopping)
-        assert train(config).number == after
+        assert train(config).global_step == after
 
 
 def test_ctrl_c_saves_and_gives_the_signal_back(config: TrainConfig) -> None:
@@ -80,8 +79,3 @@ def test_a_run_is_not_overwritten_nor_resumed_from_nothing(config: TrainConfig) 
     train(config)
     with pytest.raises(ConfigError, match="already holds a run"):
         train(config)
-
-
-def test_the_device_is_the_cpu_where_there_is_nothing_faster(monkeypatch) -> None:
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
-    assert pick_device() == CPU

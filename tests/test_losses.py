@@ -14,7 +14,7 @@ def image(*values: float) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("kind", "real", "expected"),
+    ("gan_mode", "real", "expected"),
     [
         # logits 0 and log 3: σ = 1/2 and 3/4
         ("vanilla", True, (log(2) + log(4 / 3)) / 2),
@@ -24,8 +24,8 @@ def image(*values: float) -> Tensor:
         ("lsgan", False, (0.25 + ((log(3) + 1) / 2) ** 2) / 2),
     ],
 )
-def test_adversarial(kind: losses.Kind, real: bool, expected: float) -> None:
-    assert losses.adversarial(image(0.0, log(3)), real, kind).item() == pytest.approx(expected)
+def test_adversarial(gan_mode: losses.GANMode, real: bool, expected: float) -> None:
+    assert losses.adversarial(image(0.0, log(3)), real, gan_mode).item() == pytest.approx(expected)
 
 
 def test_vanilla_is_the_binary_cross_entropy_of_the_probability() -> None:

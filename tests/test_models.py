@@ -22,11 +22,16 @@ def generator() -> Generator:
     return generator
 
 
+def translated(generator: Generator, image: torch.Tensor) -> torch.Tensor:
+    """Under a white colour map."""
+    with torch.no_grad():
+        return generator(image, torch.ones_like(image))
+
+
 @pytest.mark.parametrize(("height", "width"), list(product((32, 33, 47, 64), (32, 39, 256))))
-@torch.no_grad()
 def test_any_size_comes_back_as_it_went_in(generator: Generator, height: int, width: int) -> None:
     image = torch.rand(2, 3, height, width) * 2 - 1
-    picture = generator(image)
+    picture = translated(generator, image)
     assert picture.shape == image.shape
     assert picture.abs().max() <= 1
 
@@ -42,7 +47,16 @@ def test_padding_does_not_change_sizes_that_fit(generator: Generator) -> None:
 
 def test_an_image_that_is_too_small_is_refused(generator: Generator) -> None:
     with pytest.raises(ValueError, match="32×32 pixels, not 31×40"):
-        generator(torch.zeros(1, 3, 31, 40))
+        translated(generator, torch.zeros(1, 3, 31, 40))
+
+
+def test_a_condition_is_required_where_there_is_one_and_of_the_images_size(generator: Generator) -> None:
+    image = torch.zeros(1, 3, 32, 32)
+    for condition in (None, torch.zeros(1, 3, 64, 64), torch.zeros(1, 1, 32, 32)):
+        with pytest.raises(ValueError, match="the condition must be 1×3×32×32"):
+            generator(image, condition)
+    with pytest.raises(ValueError, match="the condition must be 1×0×32×32"):
+        Generator(TINY.of("F"))(image, image)
 
 
 def test_the_generator_fits_its_file() -> None:
@@ -59,8 +73,7 @@ def test_the_generator_makes_no_checkerboard() -> None:
     for module in generator.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.constant_(module.weight, 1 / module.weight[0].numel())
-    with torch.no_grad():
-        picture = generator(torch.full((1, 3, 256, 256), 0.5))[0, :, 120:136, 120:136]
+    picture = translated(generator, torch.full((1, 3, 256, 256), 0.5))[0, :, 120:136, 120:136]
     assert picture.std(dim=(1, 2)).max() < 1e-6
     transposed = nn.ConvTranspose2d(1, 1, 3, stride=2, bias=False)
     nn.init.constant_(transposed.weight, 1 / 9)
@@ -72,17 +85,16 @@ def test_the_sketch_reaches_every_pixel_of_the_picture(generator: Generator) -> 
     image = torch.rand(1, 3, 32, 32)
     changed = image.clone()
     changed[..., :4, :4] = 1 - changed[..., :4, :4]
-    with torch.no_grad():
-        difference = (generator(image) - generator(changed)).abs()
+    difference = (translated(generator, image) - translated(generator, changed)).abs()
     assert difference[..., -4:, -4:].max() > 0
 
 
 def test_the_discriminator_judges_70_pixel_patches() -> None:
     """Three halvings and two more layers: each score depends on a patch of 70×70 pixels and on nothing outside."""
     torch.manual_seed(0)
-    critic = Discriminator(DiscriminatorConfig(channels=(4, 4, 4))).eval()
+    discriminator = Discriminator(DiscriminatorConfig(channels=(4, 4, 4))).eval()
     image = (torch.rand(1, 3, 160, 160)).requires_grad_()
-    scores = critic.logits(image)
+    scores = discriminator.logits(image)
     assert scores.shape == (1, 1, 18, 18)
     (gradient,) = torch.autograd.grad(scores[0, 0, 9, 9], image)
     rows = gradient.abs().sum(dim=(0, 1, 3)).nonzero()
@@ -90,61 +102,60 @@ def test_the_discriminator_judges_70_pixel_patches() -> None:
 
 
 def test_the_discriminator_ends_in_a_probability() -> None:
-    critic = Discriminator(DiscriminatorConfig(channels=(4, 8))).eval()
+    discriminator = Discriminator(DiscriminatorConfig(channels=(4, 8))).eval()
     image = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(critic(image), critic.logits(image).sigmoid())
-        maps = critic.features(image)
-        assert torch.equal(maps[-1], critic.logits(image))
+        assert torch.equal(discriminator(image), discriminator.logits(image).sigmoid())
+        maps = discriminator.features(image)
+        assert torch.equal(maps[-1], discriminator.logits(image))
     assert [m.shape[1] for m in maps] == [4, 8, 16, 1]
 
 
-def test_grain_reaches_the_picture_and_never_changes() -> None:
+def test_noise_reaches_the_picture_and_is_fixed_in_eval_mode() -> None:
     torch.manual_seed(0)
     generator = Generator(TINY).eval()
     image = torch.zeros(2, 3, 64, 64)
-    with torch.no_grad():
-        picture = generator(image)
-        assert torch.equal(picture, generator(image))
-        assert torch.equal(picture[0], picture[1])
-        assert generator.noise_input is not None
-        generator.noise_input.tile.neg_()
-        assert not torch.equal(picture, generator(image))
-        before = generator(image).clone()
-        generator.noise_input.shift(torch.Generator().manual_seed(1))
-        assert torch.equal(before, generator(image))  # only a network in training finds it elsewhere
-        generator.train()
-        moved, (down, right) = generator.noise_input(torch.zeros(1, 3, 256, 256)), generator.noise_input.offset
-        assert (down, right) != (0, 0)
-        assert torch.equal(moved.roll((-down, -right), (2, 3)), generator.noise_input.tile)
+    picture = translated(generator, image)
+    assert torch.equal(picture, translated(generator, image))
+    assert torch.equal(picture[0], picture[1])
+    assert generator.noise_input is not None
+    generator.noise_input.tile.neg_()
+    before = translated(generator, image)
+    assert not torch.equal(picture, before)
+    generator.noise_input.shift(torch.Generator().manual_seed(1))
+    assert torch.equal(before, translated(generator, image))
+    generator.train()
+    moved, (down, right) = generator.noise_input(torch.zeros(1, 3, 256, 256)), generator.noise_input.offset
+    assert (down, right) != (0, 0)
+    assert torch.equal(moved.roll((-down, -right), (2, 3)), generator.noise_input.tile)
     large = NoiseInput().eval()(torch.zeros(1, 3, 300, 260))
     assert large.shape == (1, 1, 300, 260)
     assert torch.equal(large[..., 256:, :], large[..., :44, :])
 
 
-def test_refinement_starts_as_the_picture_of_half_the_resolution() -> None:
-    """And is learnt as a difference to it: G as drawn at 32 pixels, enlarged."""
+def test_the_local_enhancer_starts_as_plain_upsampling() -> None:
+    """Of what the U-Net makes of the image at half the resolution; it learns the residual."""
     torch.manual_seed(0)
     generator = Generator(TINY.model_copy(update={"noise_input": False})).eval()
     half = Generator(TINY.model_copy(update={"noise_input": False, "coarse_to_fine": False})).eval()
     half.load_state_dict({key: generator.state_dict()[key] for key in half.state_dict()})
-    image = torch.rand(2, 1, 64, 64).expand(-1, 3, -1, -1) * 2 - 1  # no coloured strokes
-    field = torch.rand(2, 3, 64, 64) * 2 - 1
-    small = [nn.functional.avg_pool2d(both, 2) for both in (image, field)]
+    image = torch.rand(2, 1, 64, 64).expand(-1, 3, -1, -1) * 2 - 1
+    colours = torch.rand(2, 3, 64, 64) * 2 - 1
+    small = [nn.functional.avg_pool2d(both, 2) for both in (image, colours)]
     with torch.no_grad():
         enlarged = nn.functional.interpolate(half(*small).atanh(), scale_factor=2, mode="bilinear").tanh()
-        assert torch.allclose(generator(image, field), enlarged, atol=1e-5)
+        assert torch.allclose(generator(image, colours), enlarged, atol=1e-5)
         assert generator.local_enhancer is not None
         nn.init.normal_(list(generator.local_enhancer.parameters())[-2])
-        assert not torch.allclose(generator(image, field), enlarged, atol=1e-2)
+        assert not torch.allclose(generator(image, colours), enlarged, atol=1e-2)
 
 
-def test_f_draws_in_greys_and_is_told_neither_colours_nor_grain() -> None:
+def test_F_draws_in_greys_without_condition_and_noise() -> None:  # noqa: N802
     torch.manual_seed(0)
     F = Generator(TINY.of("F"))
     assert F.noise_input is None
     assert F.local_enhancer is None
-    assert not F.told_colour
+    assert F.condition_channels == 0
     drawing = F(torch.rand(2, 3, 32, 32))
     assert drawing.shape == (2, 3, 32, 32)
     assert torch.equal(drawing[:, 0], drawing[:, 1])

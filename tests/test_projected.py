@@ -1,4 +1,4 @@
-"""The critic of features: what it sees, and that it learns to tell."""
+"""The discriminator of features: what it sees, and that it learns to tell."""
 
 import torch
 
@@ -7,23 +7,23 @@ from cyclegan.training.projected import ProjectedDiscriminator
 
 
 def test_each_map_is_judged_patch_by_patch() -> None:
-    critic = ProjectedDiscriminator([3, 5])
-    scores = critic([torch.rand(2, 3, 16, 24), torch.rand(2, 5, 8, 8)])
+    discriminator = ProjectedDiscriminator([3, 5])
+    scores = discriminator([torch.rand(2, 3, 16, 24), torch.rand(2, 5, 8, 8)])
     assert [tuple(score.shape) for score in scores] == [(2, 1, 8, 12), (2, 1, 4, 4)]
     assert ProjectedDiscriminator([])([]) == []
 
 
 def test_it_learns_to_tell_smooth_from_rough() -> None:
     torch.manual_seed(0)
-    critic = ProjectedDiscriminator([4])
-    optimizer = torch.optim.Adam(critic.parameters(), 1e-3, (0.5, 0.999))
+    discriminator = ProjectedDiscriminator([4])
+    optimizer = torch.optim.Adam(discriminator.parameters(), 1e-3, (0.5, 0.999))
     found = []
     for _ in range(60):
         rough = torch.rand(4, 4, 16, 16)
         smooth = torch.rand(4, 4, 1, 1).expand_as(rough)
-        (scores,) = critic([torch.cat((smooth, rough))])
+        (scores,) = discriminator([torch.cat((smooth, rough))])
         smooth_scores, rough_scores = scores.tensor_split(2)
-        loss = losses.critic(rough_scores, smooth_scores, "lsgan")
+        loss = losses.discriminator(rough_scores, smooth_scores, "lsgan")
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -33,8 +33,8 @@ def test_it_learns_to_tell_smooth_from_rough() -> None:
 
 
 def test_a_head_is_told_what_the_deeper_maps_show() -> None:
-    critic = ProjectedDiscriminator([3, 5]).eval()
+    discriminator = ProjectedDiscriminator([3, 5]).eval()
     shallow, deep = torch.rand(1, 3, 16, 16), torch.rand(1, 5, 8, 8)
-    (first, last), (told, _) = critic([shallow, deep]), critic([shallow, -deep])
+    (first, last), (told, _) = discriminator([shallow, deep]), discriminator([shallow, -deep])
     assert not torch.equal(first, told)
-    assert torch.equal(last, critic([-shallow, deep])[1])
+    assert torch.equal(last, discriminator([-shallow, deep])[1])

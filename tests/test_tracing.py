@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cyclegan.colour.hints import colour_hints
-from cyclegan.drawing.inking import CANONICAL, Detail, Drawing, Kind, Stroke, Style, ink
+from cyclegan.drawing.inking import CANONICAL, Detail, Drawing, StrokeKind, Stroke, Style, ink
 from cyclegan.drawing.tracing import sketch, trace
 
 
@@ -152,7 +152,7 @@ def test_the_inked_line_lies_where_the_stroke_is() -> None:
 
 @pytest.mark.parametrize(("detail", "rows"), [("contour", [1]), ("main", [1, 2]), ("detailed", [1, 2, 3])])
 def test_detail_decides_which_strokes_are_drawn(detail: Detail, rows: list[int]) -> None:
-    kinds: tuple[Kind, ...] = ("outline", "edge", "detail")
+    kinds: tuple[StrokeKind, ...] = ("outline", "edge", "detail")
     ends = [np.array([[20, 50 * row + 25], [230, 50 * row + 25]], np.float32) for row in (1, 2, 3)]
     drawing = Drawing((256, 256), tuple(map(Stroke, ends, kinds)))
     drawn = np.flatnonzero(ink(drawing, Style(detail=detail), rng())[:, 128] < 128)

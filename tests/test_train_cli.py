@@ -22,7 +22,7 @@ def test_smoke_training_then_export_then_fine_tuning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "img/s" in done.stderr
-    assert "critic/photo=" in done.stderr
+    assert "discriminator/photo=" in done.stderr
     assert {"checkpoint.pt", "losses.csv", "losses.png", "samples", "config.json"} <= {p.name for p in run.iterdir()}
 
     assert export([str(run), str(weights)]) == 0

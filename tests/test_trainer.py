@@ -24,10 +24,10 @@ def random_batch(paired: bool = True, side: int = 32) -> Batch:
     generator = torch.Generator().manual_seed(5)
     pictures = {
         name: torch.rand(3, 3, side, side, generator=generator) * 2 - 1
-        for name in ("sketch", "lines", "photo", "traced", "hints", "field")
+        for name in ("sketch", "lines", "photo", "traced", "hints", "colour_map")
     }
-    told = {"paired": torch.tensor([paired, paired, False]), "coloured": torch.tensor([paired, False, False])}
-    return pictures | told
+    flags = {"paired": torch.tensor([paired, paired, False]), "coloured": torch.tensor([paired, False, False])}
+    return pictures | flags
 
 
 def changed(config: TrainConfig, **loss) -> TrainConfig:
@@ -37,12 +37,12 @@ def changed(config: TrainConfig, **loss) -> TrainConfig:
 def test_a_step_trains_all_four_networks_and_names_its_losses(config: TrainConfig) -> None:
     model = CycleGAN(config, CPU)
     before = {name: [p.clone() for p in network.parameters()] for name, network in model.networks.items()}
-    found = model.step(random_batch())
+    losses = model.step(random_batch())
     model.step(random_batch())  # local_enhancer begins with its last layer
     for name, network in model.networks.items():
         assert not any(torch.equal(p, q) for p, q in zip(before[name], network.parameters(), strict=True)), name
     assert all(p.requires_grad for network in model.networks.values() for p in network.parameters())
-    assert set(found) == {
+    assert set(losses) == {
         *("adversarial/photo", "adversarial/sketch", "discriminator/photo", "discriminator/sketch", "cycle/sketch"),
         *("identity/photo", "identity/sketch", "paired/photo", "paired/sketch", "colour/photo"),
         *("feature_matching/photo", "feature_matching/sketch"),
@@ -51,15 +51,15 @@ def test_a_step_trains_all_four_networks_and_names_its_losses(config: TrainConfi
 
 def test_cycles_alternate_and_identity_comes_now_and_then(config: TrainConfig) -> None:
     model = CycleGAN(config, CPU)
-    found = [model.step(random_batch()) for _ in range(6)]
-    assert ["cycle/sketch" in step for step in found] == [True, False] * 3
-    assert ["cycle/photo" in step for step in found] == [False, True] * 3
-    assert ["identity/photo" in step for step in found] == [True, False, False, False, False, True]
+    losses = [model.step(random_batch()) for _ in range(6)]
+    assert ["cycle/sketch" in step for step in losses] == [True, False] * 3
+    assert ["cycle/photo" in step for step in losses] == [False, True] * 3
+    assert ["identity/photo" in step for step in losses] == [True, False, False, False, False, True]
     both = CycleGAN(changed(config, alternate_cycles=False), CPU).step(random_batch())
     assert {"cycle/sketch", "cycle/photo"} <= both.keys()
 
 
-def test_plain_cyclegan_has_its_six_generator_and_critic_losses_only(config: TrainConfig) -> None:
+def test_plain_cyclegan_has_its_six_generator_and_discriminator_losses_only(config: TrainConfig) -> None:
     plain = changed(
         config,
         paired_sketch=0,
@@ -73,30 +73,30 @@ def test_plain_cyclegan_has_its_six_generator_and_critic_losses_only(config: Tra
     assert kinds == {"adversarial", "cycle", "identity", "discriminator"}
 
 
-def test_critics_see_real_and_generated_as_one_batch(config: TrainConfig) -> None:
+def test_discriminators_see_real_and_generated_as_one_batch(config: TrainConfig) -> None:
     """Shifted as a whole, one of two like pictures is not told from the other by its batch's statistics alone."""
     model = CycleGAN(config, CPU)
     picture = torch.rand(2, 3, 32, 32) * 2 - 1
-    one, other = (maps[-1] for maps in model._beside("photo", picture, picture))
+    one, other = (maps[-1] for maps in model._judge("photo", picture, picture))
     assert torch.allclose(one, other, atol=1e-5)
-    one, other = (maps[-1] for maps in model._beside("photo", picture / 2 + 0.4, picture))
+    one, other = (maps[-1] for maps in model._judge("photo", picture / 2 + 0.4, picture))
     assert (one - other).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize(("every", "rests"), [(2, (False, True)), (0, (True, True))])
-def test_f_and_its_critic_can_rest(config: TrainConfig, every: int, rests: tuple[bool, ...]) -> None:
+def test_the_sketch_networks_can_rest(config: TrainConfig, every: int, rests: tuple[bool, ...]) -> None:
     model = CycleGAN(changed(config, sketch_every=every, identity_every=1), CPU)
     for resting in rests:
         before = {name: next(network.parameters()).clone() for name, network in model.networks.items()}
-        found = model.step(random_batch())
-        assert ("adversarial/sketch" in found) != resting
+        losses = model.step(random_batch())
+        assert ("adversarial/sketch" in losses) != resting
         still = {name for name, network in model.networks.items() if before[name].equal(next(network.parameters()))}
         assert still == ({"F", "D_Y"} if resting else set())
 
 
 def test_unpaired_samples_give_no_paired_terms(config: TrainConfig) -> None:
-    found = CycleGAN(config, CPU).step(random_batch(paired=False))
-    assert not {"paired/photo", "colour/photo", "feature_matching/photo"} & found.keys()
+    losses = CycleGAN(config, CPU).step(random_batch(paired=False))
+    assert not {"paired/photo", "colour/photo", "feature_matching/photo"} & losses.keys()
 
 
 @pytest.mark.parametrize(("stop_gradient", "reaches_F"), [(True, False), (False, True)])
@@ -118,26 +118,26 @@ def test_running_statistics_are_those_of_the_inputs_that_a_generator_is_for(conf
     model.step(batch)
     assert twin.G.noise_input
     twin.G.noise_input.shift(twin.noise)
-    twin.G(without_colour_strokes(batch["sketch"], batch["field"]), batch["field"]), twin.F(batch["photo"])
+    twin.G(without_colour_strokes(batch["sketch"], batch["colour_map"]), batch["colour_map"]), twin.F(batch["photo"])
     for name in "GF":
         buffers = dict(model.networks[name].named_buffers())
         for key, expected in twin.networks[name].named_buffers():
             assert "num_batches" in key or torch.equal(buffers[key], expected), key
 
 
-def test_every_step_has_its_grain_elsewhere(config: TrainConfig) -> None:
+def test_every_step_shifts_the_noise(config: TrainConfig) -> None:
     """So that no place has marks of its own; shown generators have it where it always is."""
     model, batch = CycleGAN(config, CPU), random_batch()
-    found = set()
+    losses = set()
     for _ in range(4):
         model.step(batch)
         assert model.G.noise_input
-        found.add(model.G.noise_input.offset)
+        losses.add(model.G.noise_input.offset)
         assert cast(Generator, model.G_ema.module).noise_input.offset == (0, 0)  # type: ignore[union-attr]
-    assert len(found) == 4
+    assert len(losses) == 4
 
 
-def test_the_shown_generators_are_moving_averages(config: TrainConfig) -> None:
+def test_the_ema_generators_are_moving_averages(config: TrainConfig) -> None:
     """A short average at first, then a longer one: (1 + n) / (10 + n), at most ``ema``."""
     model = CycleGAN(config.model_copy(update={"ema": 0.2}), CPU)
     expected = torch.empty(0)
@@ -156,7 +156,7 @@ def test_the_learning_rate_is_constant_then_falls_to_zero(config: TrainConfig) -
     rates = []
     for model.global_step in range(11):
         model._set_learning_rate()
-        rates.append(model.critics.param_groups[0]["lr"])
+        rates.append(model.discriminator_optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2, 0])
 
 
@@ -175,6 +175,27 @@ def test_a_checkpoint_of_other_networks_is_refused(config: TrainConfig) -> None:
     other = config.model_copy(update={"discriminator": DiscriminatorConfig(channels=(5,))})
     with pytest.raises(ConfigError, match="does not fit the config's networks"):
         load_checkpoint(path, CycleGAN(other, CPU))
+
+
+def test_a_checkpoint_is_read_to_the_cpu_whatever_the_device(config: TrainConfig) -> None:
+    """Random generators take their states from the CPU alone; the rest copies to its own device."""
+    path, model = config.run / "checkpoint.pt", CycleGAN(config, CPU)
+    model.step(random_batch())
+    save_checkpoint(path, model)
+    other = CycleGAN(config, CPU)
+    other.device = torch.device("meta")
+    load_checkpoint(path, other)
+    assert same(model.state_dict(), other.state_dict())
+
+
+def test_networks_thaw_after_a_loss_that_is_not_finite(config: TrainConfig) -> None:
+    model, batch = CycleGAN(config, CPU), random_batch()
+    batch["photo"][0, 0, 0, 0] = float("nan")
+    with pytest.raises(NonFiniteLossError):
+        model.step(batch)
+    assert all(p.requires_grad for network in model.networks.values() for p in network.parameters())
+    norms = [module for module in model.G.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert {norm.momentum for norm in norms} == {0.1}
 
 
 def test_an_interrupted_save_keeps_the_old_checkpoint(config: TrainConfig, monkeypatch) -> None:
@@ -200,7 +221,7 @@ def test_fine_tuning_starts_from_given_networks(config: TrainConfig) -> None:
     assert same(dict(model.G_ema.module.state_dict()), dict(given["G"]))
 
 
-def test_features_have_a_critic_of_their_own(config: TrainConfig, tmp_path: Path) -> None:
+def test_features_have_a_discriminator_of_their_own(config: TrainConfig, tmp_path: Path) -> None:
     """It learns, goes into the checkpoint and comes back; the feature network stays as it is."""
     torch.save(mobilenet_v2().state_dict(), tmp_path / "features.pth")
     settings = changed(config, projected=1.0, perceptual_weights=tmp_path / "features.pth")
@@ -208,9 +229,9 @@ def test_features_have_a_critic_of_their_own(config: TrainConfig, tmp_path: Path
     assert model.features is not None
     frozen = [tensor.clone() for tensor in model.features.state_dict().values()]
     before = [p.clone() for p in model.D_features.parameters()]
-    found = model.step(random_batch(side=64))
-    assert {"projected/photo", "discriminator/features"} <= found.keys()
-    assert "perceptual/photo" not in found
+    losses = model.step(random_batch(side=64))
+    assert {"projected/photo", "discriminator/features"} <= losses.keys()
+    assert "perceptual/photo" not in losses
     assert not any(torch.equal(p, q) for p, q in zip(before, model.D_features.parameters(), strict=True))
     assert same(frozen, list(model.features.state_dict().values()))
     save_checkpoint(tmp_path / "checkpoint.pt", model)
@@ -234,9 +255,9 @@ def test_the_perceptual_loss_takes_its_network_from_a_file(config: TrainConfig, 
     model = CycleGAN(changed(config, perceptual=1.0, perceptual_weights=tmp_path / "features.pth"), CPU)
     assert model.features is not None
     before = [p.clone() for p in model.features.parameters()]
-    found = model.step(random_batch())
-    assert found["perceptual/photo"] > 0
-    assert "texture/photo" not in found
+    losses = model.step(random_batch())
+    assert losses["perceptual/photo"] > 0
+    assert "texture/photo" not in losses
     assert all(torch.equal(p, q) for p, q in zip(before, model.features.parameters(), strict=True))
     with pytest.raises(ConfigError, match=r"loss\.perceptual_weights: .*nothing\.pth"):
         CycleGAN(changed(config, perceptual=1.0, perceptual_weights=tmp_path / "nothing.pth"), CPU)
@@ -244,11 +265,11 @@ def test_the_perceptual_loss_takes_its_network_from_a_file(config: TrainConfig, 
 
 def test_texture_may_be_the_only_use_of_that_network(config: TrainConfig, tmp_path: Path) -> None:
     torch.save(mobilenet_v2(weights=None).state_dict(), tmp_path / "features.pth")
-    found = CycleGAN(changed(config, texture=1.0, perceptual_weights=tmp_path / "features.pth"), CPU).step(
+    losses = CycleGAN(changed(config, texture=1.0, perceptual_weights=tmp_path / "features.pth"), CPU).step(
         random_batch()
     )
-    assert found["texture/photo"] > 0
-    assert not {"perceptual/photo", "projected/photo"} & found.keys()
+    assert losses["texture/photo"] > 0
+    assert not {"perceptual/photo", "projected/photo"} & losses.keys()
 
 
 def test_norms_are_fixed_for_the_last_steps(config: TrainConfig) -> None:

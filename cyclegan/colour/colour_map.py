@@ -63,7 +63,7 @@ def photo_colour_map(photo: RGBArray, drawing: RGBArray) -> RGBArray:
 
 
 def region_means(picture: NDArray, inside: Cells, regions: Cells) -> NDArray[np.float32]:
-    """h×w×3: each cell's regional mean of ``picture`` (h×w×3) over the cells ``inside``; the overall mean outside regions."""
+    """h×w×3: the mean of ``picture`` (h×w×3) over the ``inside`` cells of each region; elsewhere, over all of them."""
     count = np.bincount(regions[inside], minlength=regions.max() + 1)[:, None]
     sums = np.stack([np.bincount(regions[inside], c[inside], len(count)) for c in np.moveaxis(picture, 2, 0)], axis=1)
     of_all = sums.sum(axis=0) / count.sum().clip(1)
@@ -164,7 +164,7 @@ def _colourfulness(small: RGBArray) -> Cells:
 
 
 def _flooded(small: RGBArray, weight: Cells) -> RGBArray:
-    """Each cell takes the colour of the stroke that reaches it first, crossing lines last; then smoothed between lines."""
+    """Each cell takes the colour of the stroke that floods it first, crossing lines last; smoothed between lines."""
     weighted = cv2.GaussianBlur(np.dstack((small * weight[..., None], weight)).astype(np.float32), (0, 0), 1.5)
     colours = weighted[..., :3] / weighted[..., 3:].clip(1e-6)
     ink = 255 - largest_channel(small)
@@ -180,7 +180,7 @@ def _flooded(small: RGBArray, weight: Cells) -> RGBArray:
 
 
 def _watershed(ink: Cells, marks: Cells) -> Cells:
-    """``marks`` (0: none) spread to every cell, crossing ``ink`` last; watershed lines and the border take a neighbour's
+    """``marks`` (0: none) flood every cell, crossing ``ink`` last; watershed lines and the border take a neighbour's
     mark (Vincent and Soille, "Watersheds in Digital Spaces", IEEE PAMI 1991)."""
     flooded = cv2.watershed(cv2.merge((ink, ink, ink)), marks)
     return np.where(flooded > 0, flooded, cv2.dilate(flooded.astype(np.float32), np.ones((3, 3)))).astype(np.int32)
@@ -190,8 +190,8 @@ def _on_grid(drawing: RGBArray) -> RGBArray:
     height, width = drawing.shape[:2]
     scale = min(MAP_SIDE / max(height, width), 1)
     size = max(round(width * scale), 1), max(round(height * scale), 1)
-    return cv2.resize(drawing, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(drawing, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _enlarged(colours: RGBArray, drawing: RGBArray) -> RGBArray:
-    return cv2.resize(colours, drawing.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(colours, drawing.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -1,4 +1,4 @@
-"""Vector drawing → inked sheet: one traced drawing serves many pens, hands and degrees of finish."""
+"""Vector drawing → raster: one traced drawing can be inked in many styles, and to any degree of completion."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, Self
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 Points = NDArray  # N×2 float32
 Sheet = NDArray  # H×W uint8
-Kind = Literal["outline", "hole", "edge", "detail"]
+StrokeKind = Literal["outline", "hole", "edge", "detail"]
 Detail = Literal["contour", "main", "detailed"]
 
-KINDS: dict[Detail, tuple[Kind, ...]] = {
+KINDS: dict[Detail, tuple[StrokeKind, ...]] = {
     "contour": ("outline", "hole"),
     "main": ("outline", "hole", "edge"),
     "detailed": ("outline", "hole", "edge", "detail"),
@@ -30,7 +30,7 @@ class Stroke:
     """
 
     points: Points
-    kind: Kind
+    kind: StrokeKind
     closed: bool = False
 
     @property
@@ -114,7 +114,7 @@ class Style:
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> Self:
-        """A hand and a pen out of the mixture that training sees: 30% contour, 30% main edges, 40% detailed."""
+        """A style from the training distribution: 30% contour, 30% main edges, 40% detailed."""
         pencil, hasty = rng.random() < 0.15, rng.random() < 0.4
         return cls(
             detail=("contour", "main", "detailed")[rng.choice(3, p=(0.3, 0.3, 0.4))],
@@ -134,7 +134,7 @@ class Style:
 
 
 CANONICAL = Style()
-"""Clean and detailed, an even black 2-pixel pen: the drawing that F is taught to make of a photo."""
+"""Clean and detailed, in an even black 2-pixel pen: F's target."""
 
 
 def ink(drawing: Drawing, style: Style, rng: np.random.Generator) -> Sheet:
@@ -156,7 +156,7 @@ def ink(drawing: Drawing, style: Style, rng: np.random.Generator) -> Sheet:
 
 
 def _chosen(drawing: Drawing, style: Style, rng: np.random.Generator) -> list[Points]:
-    """The strokes that this hand draws, as open paths: closed ones come back to where they began."""
+    """The strokes drawn in this style, as open paths: closed ones return to their first point."""
     kinds = KINDS[style.detail]
     paths = []
     for stroke in drawing.strokes:
@@ -214,7 +214,7 @@ def _smoothed(points: Points, first: NDArray, last: NDArray, scale: float) -> Po
 def _by_hand(
     points: Points, first: NDArray, last: NDArray, style: Style, unit: float, extent: int, rng: np.random.Generator
 ) -> Points:
-    """The hand's inaccuracy: ends missed, strokes displaced and turned, everything wobbling smoothly."""
+    """Inaccuracies of drawing by hand: ends missed, strokes displaced and rotated, everything wobbling smoothly."""
     counts = last - first + 1
     if style.overshoot:
         tangents = points[[last, first]] - points[[np.maximum(last - 3, first), np.minimum(first + 3, last)]]

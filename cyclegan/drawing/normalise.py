@@ -1,7 +1,7 @@
-"""Sketch doctor: whatever was drawn or photographed → the drawing that the model knows, and its photo put back.
+"""Normalisation: any drawing, also one on paper or a dark ground → one as in training, and its photo put back in place.
 
-The model learned clean drawings that fill their sheet: black lines about 2 px wide at 256 px on white, coloured strokes
-where a colour is asked for. What is like that stays as it is, to the pixel.
+G was trained on clean drawings that fill the sheet: black lines about 2 px wide at 256 px on white, colour strokes
+where a colour is asked for. A drawing like that is left unchanged, to the pixel.
 """
 
 from dataclasses import dataclass
@@ -34,12 +34,12 @@ SPECK = 24  # pixels on a sheet of 512: smaller spots on paper are dirt
 
 @dataclass(frozen=True)
 class NormalisedDrawing:
-    """What became of a drawing."""
+    """A drawing as G knows them, and how to undo the change of framing."""
 
     sheet: Image.Image
-    """RGB, size × size: what the model is shown."""
+    """RGB, size × size: G's input."""
     remark: str
-    """One line for the person who drew, when much was done; else empty."""
+    """One sentence for the person who drew, if much was changed; else empty."""
     region: Box
     """The part of the drawing, in its own pixels, that fills the sheet."""
     size: tuple[int, int]
@@ -58,7 +58,7 @@ class NormalisedDrawing:
 
 
 def normalise(drawing: Image.Image, size: int) -> NormalisedDrawing:
-    """Any upright RGB picture of a drawing → what the model knows, on a sheet of ``size`` × ``size`` pixels."""
+    """Any upright RGB image of a drawing → one as in training, on a sheet of ``size`` × ``size`` pixels."""
     whole = (0, 0, *drawing.size)
     pixels = _reduced(drawing, 2 * size)
     inverted = _is_dark(pixels)
@@ -86,13 +86,13 @@ def normalise(drawing: Image.Image, size: int) -> NormalisedDrawing:
     if clean and known and not inverted:
         sheet = fit_square(drawing if region == whole else drawing.crop(region), size)
     else:
-        hints = cv2.bitwise_or(pixels, cv2.cvtColor(255 - coloured, cv2.COLOR_GRAY2RGB))
+        hints = np.asarray(cv2.bitwise_or(pixels, cv2.cvtColor(255 - coloured, cv2.COLOR_GRAY2RGB)), np.uint8)
         sheet = _redrawn(mask, hints, region, drawing.size, size)
     return NormalisedDrawing(sheet, _remark(clean, inverted, region != whole, width), region, drawing.size)
 
 
 def is_photo(picture: RGBArray) -> bool:
-    """Whether H×W×3 uint8 RGB pixels show a thing, softly shaded, rather than lines."""
+    """Whether H×W×3 uint8 RGB pixels show a softly shaded object rather than lines."""
     lightest, darkest = _extremes(picture)
     return _is_photo(darkest, _is_clean(lightest, darkest))
 
@@ -251,7 +251,7 @@ def _redrawn(mask: Layer, hints: RGBArray, region: Box, drawn: tuple[int, int], 
     to = (box[2] - box[0], box[3] - box[1])
     scale = max(mask.shape) / max(drawn)
     left, top, right, bottom = (round(edge * scale) for edge in region)
-    hints = cv2.resize(hints[top:bottom, left:right], to, interpolation=cv2.INTER_AREA)
+    hints = np.asarray(cv2.resize(hints[top:bottom, left:right], to, interpolation=cv2.INTER_AREA), np.uint8)
     mask = mask[top:bottom, left:right] * np.uint8(255)
     twice = cv2.resize(mask, (2 * to[0], 2 * to[1]), interpolation=cv2.INTER_LINEAR)
     mask = (twice > 127).astype(np.uint8)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cyclegan.drawing.inking import CANONICAL, Drawing, Kind, Stroke, Style, ink
+from cyclegan.drawing.inking import CANONICAL, Drawing, Stroke, StrokeKind, Style, ink
 from cyclegan.drawing.skeleton import pixel_paths, thinned
 from cyclegan.images import largest_channel
 
@@ -116,7 +116,7 @@ def _outlines(photo: NDArray, mask: NDArray, ground: NDArray) -> list[Stroke]:
     holes = ((difference <= 6) | _fainter(difference)) & (mask > 0)
     holes = cv2.morphologyEx(holes.astype(np.uint8), cv2.MORPH_OPEN, _disc(5))
     strokes = []
-    layers: list[tuple[Kind, NDArray]] = [("outline", mask), ("hole", holes)]
+    layers: list[tuple[StrokeKind, NDArray]] = [("outline", mask), ("hole", holes)]
     for kind, layer in layers:
         contours, _ = cv2.findContours(layer, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         contours = sorted(contours, key=cv2.contourArea, reverse=True)[:12]

@@ -15,30 +15,29 @@ from cyclegan.config import DataConfig
 from cyclegan.drawing.inking import CANONICAL, KINDS, Drawing, Style, ink
 from cyclegan.images import RGBArray
 
-RECOLOURED = {True: 0.7, False: 0.15}
-"""Share of photos that change their colour, with and without hints: with them colour must be read from the hint, so
-it may not be guessable; without them the model chooses, and should choose as the real photos do."""
+RECOLOUR_PROB = {True: 0.7, False: 0.15}
+"""Probability that a photo is recoloured, with and without hints. With hints the colour has to be read from the hint,
+so it must not be guessable; without them the model chooses, and should choose as real photos do."""
 
-IN_COLOURWAYS = 0.5
-"""Share of photos without hints that take a colourway, where the config asks for it; the rest keep their own colours
-in each region of the drawing."""
+COLOURWAY_PROB = 0.5
+"""Probability that a photo without hints is recoloured in a colourway, if the config asks for it; the others keep their
+own colours in each region of the drawing."""
 
-ALIKE_ONLY = 0.6
-"""Share of the photos that change their colour which do so only where they have one colour: leather, and not its
-buckle."""
+ONE_COLOUR_PROB = 0.6
+"""Probability that recolouring is confined to where the photo has one colour: to leather, and not its buckle."""
 
-MOST = 0.4
-"""Share of the object that must be so: a hint on a small print tells no shirt's colour."""
+MIN_ONE_COLOUR = 0.4
+"""Share of the object that must have that colour: a hint on a small print does not tell a shirt's colour."""
 
-ALIKE = (40.0, 12.0, 12.0)
-"""How much CIELAB's L, a and b differ within one colour, in light and shade."""
+ONE_COLOUR = (40.0, 12.0, 12.0)
+"""By how much CIELAB's L, a and b differ within one colour, in light and shade."""
 
 PLAIN = 0.5
-"""Length of the lines inside an object, relative to its outlines, up to which some may be left undrawn: from a blank
-shirt's drawing and its print's photo G learns to print something on all that is blank."""
+"""Length of the lines inside an object, relative to its outlines, up to which some may be left out: from a shirt drawn
+blank whose photo has a print, G learns to put prints on all that is blank."""
 
-COLOURED_PENS = 0.2
-"""Share of drawings with hints whose very lines are coloured, as far as the object is."""
+COLOURED_PEN_PROB = 0.2
+"""Probability that the lines of a drawing with hints are themselves in the object's colours."""
 
 EVEN_PEN = {name: getattr(CANONICAL, name) for name in ("width", "width_variation", "taper", "tone", "grain")}
 
@@ -48,50 +47,50 @@ Lab = NDArray  # H×W×3 float32, CIELAB
 
 @dataclass(frozen=True)
 class TrainingSample:
-    """H×W×3 uint8 RGB pictures of one object, of one size."""
+    """H×W×3 uint8 RGB images of one object, all of one size."""
 
     sketch: RGBArray
-    """What G is shown: a drawing by hand, perhaps with coloured hints, perhaps unfinished."""
+    """G's input: a drawing in a random style, perhaps unfinished, perhaps with colour hints."""
     lines: RGBArray
-    """The same strokes in an even black pen: what F must give back, and what D_Y takes for real."""
+    """The same strokes in an even black pen: what F must reconstruct, and what is real to D_Y."""
     photo: RGBArray
-    """A real photo; where ``paired``, the one that the sketch was made from."""
+    """A real photo; if ``paired``, the one that the sketch was made from."""
     traced: RGBArray
-    """The clean, complete drawing of ``photo``; where it is not ``paired``, without meaning."""
+    """The clean, complete drawing of ``photo``; meaningless unless ``paired``."""
     hints: RGBArray
-    """The coloured strokes of ``sketch`` that are no lines, by themselves, on white."""
+    """The colour strokes of ``sketch`` alone, on white."""
     colour_map: RGBArray
-    """The colours that G is told: those that ``sketch`` asks for, or without coloured strokes the ``photo``'s."""
+    """G's condition: the colours that ``sketch`` asks for or, without colour strokes, those of ``photo``."""
     paired: bool
     coloured: bool
-    """Whether ``sketch`` has coloured strokes."""
+    """Whether ``sketch`` has colour strokes."""
 
 
 def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: np.random.Generator) -> TrainingSample:
-    """A square RGB ``photo`` and a drawing made from it, ``drawing`` being its trace in its own pixels."""
+    """From a square RGB ``photo`` and its traced ``drawing``, in the photo's pixels."""
     matrix = _placement(photo.width, config, rng)
     real = _moved(np.asarray(photo), matrix, config.size)
     drawing = drawing.transformed(matrix, (config.size, config.size))
     hinted = rng.random() < config.hint_prob
-    if rng.random() < RECOLOURED[hinted]:
+    if rng.random() < RECOLOUR_PROB[hinted]:
         real = _recoloured(real, drawing.mask(), rng)
     drawn, style, seed = drawing, Style.random(rng), int(rng.integers(2**32))
     if not _plain(drawing):
         style = replace(style, detail="detailed", missing=0.0)
     elif rng.random() < config.unfinished_prob:
         drawn = drawing.unfinished(rng.uniform(0.15, 0.95))
-    even = replace(style, **EVEN_PEN)  # the same seed moves it along the same lines
+    even = replace(style, **EVEN_PEN)  # with the same seed: the same lines
     sketch, lines = (_rgb(ink(drawn, pen, np.random.default_rng(seed))) for pen in (style, even))
     hints = colour_hints(real, drawing, rng, picked=True) if hinted else np.full_like(real, 255)
     coloured = bool((hints < 255).any())
-    if coloured and rng.random() < COLOURED_PENS:
+    if coloured and rng.random() < COLOURED_PEN_PROB:
         sketch = _in_pens(sketch, real, drawing.mask())
     sketch = np.minimum(sketch, hints)
     if coloured:
         colours = colour_map(sketch)
     else:
         outlined = _on_photo(regions(sketch), real)
-        if config.colourways and rng.random() < IN_COLOURWAYS:
+        if config.colourways and rng.random() < COLOURWAY_PROB:
             colours = in_colourway(outlined, int(rng.integers(2**16)))
             real = _in_colours(real, drawing.mask(), _lab(colours / 255), outlined)
         else:
@@ -104,7 +103,7 @@ def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng:
 def unpaired_sample(
     sketch: Image.Image, photo: Image.Image, config: DataConfig, rng: np.random.Generator
 ) -> TrainingSample:
-    """A square RGB ``sketch`` and ``photo`` that have nothing to do with each other."""
+    """From a square RGB ``sketch`` and ``photo`` that do not belong together."""
     drawn, real = (
         _moved(np.asarray(picture), _placement(picture.width, config, rng), config.size) for picture in (sketch, photo)
     )
@@ -114,9 +113,9 @@ def unpaired_sample(
 
 
 def _placement(side: int, config: DataConfig, rng: np.random.Generator) -> NDArray[np.float32]:
-    """2×3 affine map of a square of ``side`` pixels into one of ``config.size``: mirrored, turned, smaller, shifted.
+    """2×3 affine map of a square of ``side`` pixels into one of ``config.size``: mirrored, rotated, scaled, shifted.
 
-    Half of the pictures keep the size they came in: a person fills the sheet more often than not.
+    Half of the images keep their scale: people mostly fill the sheet.
     """
     scale = 1.0 if rng.random() < 0.5 else rng.uniform(config.min_scale, 1.0)
     angle = np.deg2rad(rng.uniform(-12, 12)) if rng.random() < 0.3 else 0.0
@@ -148,8 +147,8 @@ def _plain(drawing: Drawing) -> bool:
 
 def _recoloured(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RGBArray:
     """The object (``mask`` 255) in another colour: turned hues, or as a pen would ask for; always so what was grey."""
-    if rng.random() < ALIKE_ONLY:
-        mask = _alike(photo, mask, rng)
+    if rng.random() < ONE_COLOUR_PROB:
+        mask = _one_colour(photo, mask, rng)
     lab = _lab(photo / 255)
     colours = lab[mask > 127][:, 1:]
     if not len(colours) or np.linalg.norm(colours, axis=1).mean() < 15 or rng.random() < 0.6:
@@ -160,16 +159,16 @@ def _recoloured(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RG
     return _blended(photo, lab, mask)
 
 
-def _alike(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RGBArray:
+def _one_colour(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RGBArray:
     """Of the object (``mask`` 255), what has about the colour of some place of it, 255 there, with soft edges; where
     that is not the most of it, all."""
     places = np.flatnonzero(mask)
     if not len(places):
         return mask
     lab = _lab(cv2.GaussianBlur(photo, (0, 0), len(photo) / 128) / 255)
-    away = (lab - lab.reshape(-1, 3)[rng.choice(places)]) / np.array(ALIKE, np.float32)
-    alike = (mask * (1.5 - np.linalg.norm(away, axis=2)).clip(0, 1)).astype(np.uint8)
-    return alike if (alike > 127).sum() > MOST * len(places) else mask
+    away = (lab - lab.reshape(-1, 3)[rng.choice(places)]) / np.array(ONE_COLOUR, np.float32)
+    similar = (mask * (1.5 - np.linalg.norm(away, axis=2)).clip(0, 1)).astype(np.uint8)
+    return similar if (similar > 127).sum() > MIN_ONE_COLOUR * len(places) else mask
 
 
 def _vivid(rng: np.random.Generator) -> NDArray[np.float32]:
@@ -189,8 +188,8 @@ def _colours_of(photo: RGBArray, mask: RGBArray, regions: Labels) -> RGBArray:
 
 
 def _in_colours(photo: RGBArray, mask: RGBArray, colours: Lab, regions: Labels | None = None) -> RGBArray:
-    """The object (``mask`` 255) with ``colours`` (CIELAB, one or of each place) as the mean of each region, about: light,
-    shade and differences stay."""
+    """The object (``mask`` 255) with ``colours`` (CIELAB, one or one per pixel) as the mean of each region, about:
+    light and shade stay."""
     if mask.max() < 128:
         return photo
     lab = _lab(photo / 255)

@@ -17,8 +17,6 @@ from cyclegan.models import Discriminator, Generator
 class Resumable(Protocol):
     """What can be saved and continued: ``training.CycleGAN``."""
 
-    device: torch.device
-
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
@@ -38,7 +36,7 @@ def save_checkpoint(path: Path, model: Resumable) -> None:
 def load_checkpoint(path: Path, model: Resumable) -> None:
     """Continue from ``path``; raises ConfigError if it is missing or of other networks than the config's."""
     try:
-        state = _read(path, model.device)
+        state = _read(path)
     except FileNotFoundError:
         raise ConfigError(f"There is no run to resume in {path.parent}: start it without --resume.") from None
     try:
@@ -52,22 +50,23 @@ def load_ema(path: Path, config: TrainConfig) -> tuple[int, dict[str, dict[str, 
 
     Raises ConfigError if ``path`` is missing or of other networks than the config's.
     """
-    shown = {name: AveragedModel(Generator(config.generator.of(name))) for name in "GF"}
-    critics = {name: Discriminator(config.discriminator) for name in ("D_X", "D_Y")}
+    averages = {name: AveragedModel(Generator(config.generator.of(name))) for name in "GF"}
+    discriminators = {name: Discriminator(config.discriminator) for name in ("D_X", "D_Y")}
     try:
-        state = _read(path, torch.device("cpu"))
+        state = _read(path)
     except FileNotFoundError:
         raise ConfigError(f"There is no {path.name} in {path.parent} yet.") from None
     try:
-        for name, average in shown.items():
+        for name, average in averages.items():
             average.load_state_dict(state[f"{name}_ema"])
-        for name, critic in critics.items():
-            critic.load_state_dict(state[name])
-        networks = {name: average.module for name, average in shown.items()} | critics
+        for name, discriminator in discriminators.items():
+            discriminator.load_state_dict(state[name])
+        networks = {name: average.module for name, average in averages.items()} | discriminators
         return state["global_step"], {name: network.state_dict() for name, network in networks.items()}
     except (KeyError, RuntimeError) as error:
         raise ConfigError(f"{path} does not fit the config's networks: {error}") from None
 
 
-def _read(path: Path, device: torch.device) -> dict[str, Any]:
-    return torch.load(path, map_location=device, weights_only=True)
+def _read(path: Path) -> dict[str, Any]:
+    """To the CPU, where states of random generators have to be; networks and optimizers copy to their own device."""
+    return torch.load(path, map_location="cpu", weights_only=True)

@@ -1,4 +1,4 @@
-"""Two folders → batches. Every sample is a function of the seed and its number, so a run resumes anywhere exactly."""
+"""Two folders → batches. Each sample is a function of the seed and its number, so that a run resumes exactly."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ from cyclegan.training.augmentation import paired_sample, unpaired_sample
 log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
-"""``sketch``, ``lines``, ``photo``, ``traced``, ``hints``, ``colour_map``: B×3×H×W in [-1, 1], as ``augmentation.TrainingSample``
-describes them; ``paired``, ``coloured``: B booleans."""
+"""``sketch``, ``lines``, ``photo``, ``traced``, ``hints``, ``colour_map``: B×3×H×W in [-1, 1], as
+``augmentation.TrainingSample`` describes them; ``paired``, ``coloured``: B booleans."""
+
+IMAGES = ("sketch", "lines", "photo", "traced", "hints", "colour_map")
+FLAGS = ("paired", "coloured")
 
 
 class UnpairedImages(Dataset[Batch]):
@@ -50,7 +53,7 @@ class UnpairedImages(Dataset[Batch]):
         self.sketches: list[Path] = []
         if config.sketches and config.paired_prob < 1:
             self.sketches = _files(config.sketches, "data.sketches", config.held_out, held_out)
-        self._drawing = lru_cache(maxsize=None)(self._traced)  # 40 ms to trace, some 20 kB to keep
+        self._drawings: dict[Path, Drawing] = {}  # 40 ms to trace, some 20 kB to keep
 
     def __getitem__(self, number: int) -> Batch:
         """Sample ``number`` (0, 1, 2, …) without the batch dimension."""
@@ -76,8 +79,10 @@ class UnpairedImages(Dataset[Batch]):
     def _opened(self, path: Path) -> Image.Image:
         return images.fit_square(images.to_rgb(images.open_image(path)), max(self.config.size, WORK_SIZE))
 
-    def _traced(self, path: Path) -> Drawing:
-        return trace(np.asarray(self._opened(path)))
+    def _drawing(self, path: Path) -> Drawing:
+        if path not in self._drawings:
+            self._drawings[path] = trace(np.asarray(self._opened(path)))
+        return self._drawings[path]
 
 
 def batches(config: DataConfig, seed: int, start: int, stop: int) -> Iterator[Batch]:
@@ -121,11 +126,11 @@ def _files(folder: Path, setting: str, share: float, kept_back: bool) -> list[Pa
     return chosen
 
 
-def _balanced(photos: list[Path], folder_balance: float) -> list[Path]:
-    """Those of small folders several times, as `DataConfig.folder_balance` says."""
+def _balanced(photos: list[Path], balance: float) -> list[Path]:
+    """``photos`` with those of small folders repeated, as `DataConfig.folder_balance` says."""
     counts = Counter(path.parent for path in photos)
     largest = max(counts.values())
-    return [path for path in photos for _ in range(round((largest / counts[path.parent]) ** folder_balance))]
+    return [path for path in photos for _ in range(round((largest / counts[path.parent]) ** balance))]
 
 
 def _usable(path: Path) -> bool:
@@ -142,8 +147,8 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def _as_worker(_: int) -> None:
-    """Workers leave the other cores to the networks, and Ctrl-C and polite kills, which reach all processes of a run,
-    to the loop: it ends them when the step under way is saved."""
+    """One thread each, so that the other cores are left to the networks. SIGINT and SIGTERM, which reach all processes
+    of a run, are left to the loop: it ends its workers once the current step is saved."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)

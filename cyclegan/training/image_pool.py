@@ -14,8 +14,8 @@ class ImagePool:
     section 2.3; CycleGAN, section 4: 50 images). A discriminator that also sees old fakes oscillates less.
     """
 
-    def __init__(self, size: int, seed: int):
-        self.size = size
+    def __init__(self, size: int, seed: int, device: torch.device):
+        self.size, self.device = size, device
         self.images: list[Tensor] = []
         self.chance = torch.Generator().manual_seed(seed)
 
@@ -37,5 +37,5 @@ class ImagePool:
         return {"images": self.images, "chance": self.chance.get_state()}
 
     def load_state_dict(self, state: dict) -> None:
-        self.images = list(state["images"])
+        self.images = [image.to(self.device) for image in state["images"]]
         self.chance.set_state(state["chance"])

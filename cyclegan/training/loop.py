@@ -47,20 +47,20 @@ def train(
         model.start_from(start)
     tracker = Tracker(config.run, config.log_every, model.global_step)
     (config.run / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    shown = samples(config.data, config.seed)
+    sheet = {name: tensor.to(model.device) for name, tensor in samples(config.data, config.seed).items()}
     sampled = saved = time.monotonic()
     data = batches(config.data, config.seed, model.global_step, config.steps)
     total = config.steps * config.data.batch
     with _stop_requested() as stop, tqdm(total=total, initial=model.global_step * config.data.batch, unit="img") as bar:
         for batch in data:
-            found = model.step(batch)
-            tracker.add(model.global_step, found)
+            losses = model.step(batch)
+            tracker.add(model.global_step, losses)
             bar.update(config.data.batch)
             bar.set_postfix({name: f"{value:.2f}" for name, value in tracker.recent.items()}, refresh=False)
             now, over = time.monotonic(), stop.is_set() or model.global_step == config.steps
             if over or now - sampled > 60 * config.sample_minutes:
                 path = tracker.samples / f"{model.global_step:07d}.jpg"
-                sample_sheet(model.G_ema, model.F_ema, shown, path, config.generator.colour_map)
+                sample_sheet(model.G_ema, model.F_ema, sheet, path, config.generator.colour_map)
                 sampled = now
             if over or now - saved > 60 * config.checkpoint_minutes:
                 save_checkpoint(checkpoint, model)

@@ -86,7 +86,7 @@ class CycleGAN:
             for group in ((self.G, self.F), (self.D_X, self.D_Y, self.D_features))
         )
         self.pools = {
-            domain: ImagePool(config.pool, config.seed + 1 + n) for n, domain in enumerate(self.discriminators)
+            domain: ImagePool(config.pool, config.seed + 1 + n, device) for n, domain in enumerate(self.discriminators)
         }
         self.noise = torch.Generator(device).manual_seed(config.seed + 3)
 
@@ -154,15 +154,13 @@ class CycleGAN:
 
     def _cycle_losses(self, images: Images, batch: Batch) -> Losses:
         reals = {"sketch": batch["lines"], "photo": batch["photo"]}
-        return {
-            f"cycle/{d}": losses.cycle(images[f"cycled_{d}"], r) for d, r in reals.items() if f"cycled_{d}" in images
-        }
+        cycled = {domain: images[f"cycled_{domain}"] for domain in reals if f"cycled_{domain}" in images}
+        return {f"cycle/{domain}": losses.cycle(image, reals[domain]) for domain, image in cycled.items()}
 
     def _identity_losses(self, images: Images, batch: Batch) -> Losses:
         reals = {"photo": batch["photo"], "sketch": batch["lines"]}
-        return {
-            f"identity/{d}": losses.identity(images[f"same_{d}"], r) for d, r in reals.items() if f"same_{d}" in images
-        }
+        same = {domain: images[f"same_{domain}"] for domain in reals if f"same_{domain}" in images}
+        return {f"identity/{domain}": losses.identity(image, reals[domain]) for domain, image in same.items()}
 
     def _paired_losses(
         self,
@@ -174,7 +172,8 @@ class CycleGAN:
         batch: Batch,
     ) -> Losses:
         """Terms of the samples whose drawing was made from their photo."""
-        loss, terms, pairs = self.config.loss, {}, batch["paired"]
+        loss, pairs = self.config.loss, batch["paired"]
+        terms: Losses = {}
         if not pairs.any():
             return terms
         for domain in judged:
@@ -289,11 +288,8 @@ class CycleGAN:
         A G that was trained at half the resolution has no local enhancer yet, and gets an untrained one.
         """
         for name, state in networks.items():
-            new = {
-                key: value
-                for key, value in self.networks[name].state_dict().items()
-                if key.startswith("local_enhancer.")
-            }
+            own = self.networks[name].state_dict()
+            new = {key: tensor for key, tensor in own.items() if key.startswith("local_enhancer.")}
             self.networks[name].load_state_dict(new | dict(state))
         self.G_ema.module.load_state_dict(self.G.state_dict())
         self.F_ema.module.load_state_dict(self.F.state_dict())

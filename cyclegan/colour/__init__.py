@@ -1,0 +1,1 @@
+"""Colours that G is conditioned on: colour maps, palettes, hints."""

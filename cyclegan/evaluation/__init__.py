@@ -1,0 +1,1 @@
+"""Scores and sample sheets on held-out images."""

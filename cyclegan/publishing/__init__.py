@@ -1,0 +1,1 @@
+"""Uploads to the Hugging Face Hub: weights with a model card, the demo as a Space."""

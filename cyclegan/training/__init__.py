@@ -1,0 +1,1 @@
+"""Training: data, augmentation, the CycleGAN step, the loop around it."""
