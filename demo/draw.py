@@ -18,7 +18,7 @@ import gradio as gr
 from PIL import Image
 
 from cyclegan import images
-from cyclegan.colour.hints import PALETTE
+from cyclegan.colour.palettes import PALETTE
 from cyclegan.drawing.normalise import NormalisedDrawing, normalise
 from cyclegan.images import ImageError
 from cyclegan.inference import Translator

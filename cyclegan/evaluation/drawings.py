@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from cyclegan import images
-from cyclegan.colour.hints import PALETTE, with_colour_stroke
+from cyclegan.colour.hints import with_colour_stroke
+from cyclegan.colour.palettes import PALETTE
 from cyclegan.config import ConfigError
 from cyclegan.drawing.inking import CANONICAL, Drawing, Stroke
 from cyclegan.evaluation import metrics
