@@ -66,16 +66,18 @@ class GeneratorConfig(Frozen):
     """Whether all channels of the output are equal, as F's always are: a tint in a drawing would be a colour hint."""
     decoder_blocks: tuple[Blocks, ...] = (0, 2, 1, 0)
     """Residual blocks after each step of the decoder, from stride 2 down to the stride before the bottleneck's."""
+    detail: bool = False
+    """Whether F is conditioned on how much detail to draw. Such an F knows photos of any scale, not only sheets."""
 
     @property
     def condition_channels(self) -> int:
         """Channels of the generator's second input."""
-        return 3 * self.colour_map
+        return 3 * self.colour_map + self.detail
 
     def of(self, name: str) -> GeneratorConfig:
         """What "G" or "F" is built from: F draws crisp grey lines, which needs neither colours nor textures."""
         lines = {"colour_map": False, "noise_input": False, "coarse_to_fine": False, "greyscale": True}
-        return self if name == "G" else self.model_copy(update=lines)
+        return self.model_copy(update={"detail": False} if name == "G" else lines)
 
     @model_validator(mode="after")
     def _one_entry_per_step(self) -> GeneratorConfig:

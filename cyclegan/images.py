@@ -217,6 +217,16 @@ def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
 
 
+def resize_lines(drawing: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """An RGB line drawing at `size` (width, height): as `resize`, but enlarged lines keep edges one pixel wide."""
+    larger = size[0] / drawing.width
+    image = resize(drawing, size)
+    if larger <= 1:
+        return image
+    steeper = [round(min(max((value - 127.5) * larger + 127.5, 0), 255)) for value in range(256)]
+    return image.point(steeper * 3)
+
+
 # --- tensors --------------------------------------------------------------------------------------------------------
 
 

@@ -1,8 +1,9 @@
 """An image in, an image out: sketch → photo with G, photo → sketch with F.
 
-The networks know objects on a square sheet of `config.image_size` pixels, and work there: an image of any size is
-fitted onto a white sheet of that size, translated, cropped and brought back to the size it came with. On a larger sheet
-they would see objects of a size that they were not trained on.
+G knows objects on a square sheet of `config.image_size` pixels, and works there: a sketch of any size is fitted onto a
+white sheet of that size, translated, cropped and brought back to the size it came with. On a larger sheet G would see
+objects of a size that it was not trained on. So does an F without detail control; with it, F works at the photo's own
+scale, up to MAX_DETAIL_SIDE pixels along the longer side.
 """
 
 import logging
@@ -22,7 +23,17 @@ from cyclegan.config import GeneratorConfig, WeightsConfig
 from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
 from cyclegan.drawing.normalise import is_photo
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
-from cyclegan.images import RGBArray, fit_square, resize, size_within, square_box, to_arrays, to_batch, to_rgb
+from cyclegan.images import (
+    RGBArray,
+    fit_square,
+    resize,
+    resize_lines,
+    size_within,
+    square_box,
+    to_arrays,
+    to_batch,
+    to_rgb,
+)
 from cyclegan.models import Generator, fold_batch_norms
 from cyclegan.weights import StateDict, Weights, WeightsError
 
@@ -31,6 +42,13 @@ log = logging.getLogger(__name__)
 MAX_RESULT_PIXELS = 2048 * 2048
 """A result has the size of the input, or the largest size of its shape within this limit."""
 
+MAX_DETAIL_SIDE, MIN_DETAIL_SIDE = 1024, 256
+"""Pixels along the longer side of photos that F draws at their own scale; others are resized to the nearer bound."""
+MARGIN = 32
+"""Pixels of reflected photo around it, so that F does not draw the photo's border as a line."""
+DETAIL = 0.7
+"""How much F draws unless told otherwise: 0 outlines, 1 every line."""
+
 Direction = Literal["sketch_to_photo", "photo_to_sketch"]
 BACK: dict[Direction, Direction] = {"sketch_to_photo": "photo_to_sketch", "photo_to_sketch": "sketch_to_photo"}
 GENERATOR_FILES: dict[Direction, str] = {"sketch_to_photo": "generator_G", "photo_to_sketch": "generator_F"}
@@ -38,13 +56,15 @@ GENERATOR_FILES: dict[Direction, str] = {"sketch_to_photo": "generator_G", "phot
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a generator is given, all of it computed once: S×S×3 arrays."""
+    """What a generator is given, all of it computed once: H×W×3 arrays, S×S×3 for G."""
 
     image: RGBArray
     colour_map: RGBArray | None = None
     """G's condition; None for F, and for a G without one."""
     is_photo: bool = False
     """Whether ``image``, given as a sketch, is a photo, whose colours are no colour strokes."""
+    detail: float = DETAIL
+    """F's condition, if it takes one."""
 
 
 class Translator:
@@ -88,29 +108,47 @@ class Translator:
         """
         return self._translate(sketch, "sketch_to_photo", seed)
 
-    def photo_to_sketch(self, photo: Image.Image) -> Image.Image:
-        """Photo (any mode and size) → RGB line drawing of that size, at most MAX_RESULT_PIXELS."""
+    def photo_to_sketch(self, photo: Image.Image, detail: float = DETAIL) -> Image.Image:
+        """Photo (any mode and size) → RGB line drawing of that size, at most MAX_RESULT_PIXELS.
+
+        ``detail``: from 0, outlines, to 1, every line; of no effect on weights without detail control.
+
+        Raises:
+            ValueError: ``detail`` is not between 0 and 1.
+        """
+        if not 0 <= detail <= 1:
+            raise ValueError(f"detail must be between 0 and 1, not {detail}")
+        photo = to_rgb(photo)
+        if self.config.generator.detail:
+            return self._drawn_at_own_scale(photo, detail)
         return self._translate(photo, "photo_to_sketch")
 
     def round_trip(
-        self, image: Image.Image, direction: Direction, seed: int | None = None
+        self, image: Image.Image, direction: Direction, seed: int | None = None, detail: float = DETAIL
     ) -> tuple[Image.Image, Image.Image]:
-        """(translated, cycled): there by ``direction``, and back from the 8-bit result; a photo in its own colours."""
+        """(translated, cycled): there by ``direction``, and back from the 8-bit result; a photo in its own colours.
+
+        ``seed`` as for `sketch_to_photo`, ``detail`` as for `photo_to_sketch`.
+        """
         size = self.config.image_size
         image = to_rgb(image)
-        sheet = self._prepared(np.asarray(fit_square(image, size)), direction, seed)
+        sheet = self._prepared(np.asarray(fit_square(image, size)), direction, seed, detail)
         translated = self._result(sheet, image.size, direction)
         back = np.asarray(fit_square(translated, size))
         if direction == "photo_to_sketch" and self.config.generator.colour_map:
             cycled = Sheet(back, photo_colour_map(sheet.image, back), is_photo(back))
         else:
-            cycled = self._prepared(back, BACK[direction], seed)
+            cycled = self._prepared(back, BACK[direction], seed, detail)
+        if direction == "photo_to_sketch" and self.config.generator.detail:
+            translated = self._drawn_at_own_scale(image, detail)  # G knows the sheet's drawing, people want this one
         return translated, self._result(cycled, translated.size, BACK[direction])
 
-    def translate_batch(self, images: RGBArray, direction: Direction, seeds: Sequence[int] | None = None) -> RGBArray:
-        """Many images at once: N×S×S×3, S = `config.image_size` → the same; ``seeds``: one for each image."""
+    def translate_batch(
+        self, images: RGBArray, direction: Direction, seeds: Sequence[int] | None = None, detail: float = DETAIL
+    ) -> RGBArray:
+        """Many sheets at once: N×S×S×3, S = `config.image_size` → the same; ``seeds``: one for each image."""
         each = [None] * len(images) if seeds is None else seeds
-        sheets = [self._prepared(image, direction, seed) for image, seed in zip(images, each, strict=True)]
+        sheets = [self._prepared(image, direction, seed, detail) for image, seed in zip(images, each, strict=True)]
         return to_arrays(self._run(sheets, direction))
 
     def _translate(self, image: Image.Image, direction: Direction, seed: int | None = None) -> Image.Image:
@@ -118,10 +156,12 @@ class Translator:
         sheet = self._prepared(np.asarray(fit_square(image, self.config.image_size)), direction, seed)
         return self._result(sheet, image.size, direction)
 
-    def _prepared(self, image: RGBArray, direction: Direction, seed: int | None = None) -> Sheet:
+    def _prepared(
+        self, image: RGBArray, direction: Direction, seed: int | None = None, detail: float = DETAIL
+    ) -> Sheet:
         """The S×S×3 ``image`` with its condition."""
         if direction == "photo_to_sketch" or not self.config.generator.colour_map:
-            return Sheet(image)
+            return Sheet(image, detail=detail)
         return Sheet(image, colour_map(image, seed), is_photo(image))
 
     def _result(self, sheet: Sheet, size: tuple[int, int], direction: Direction) -> Image.Image:
@@ -129,17 +169,32 @@ class Translator:
         result = Image.fromarray(to_arrays(self._run([sheet], direction))[0])
         return resize(result.crop(square_box(*size, result.width)), size_within(*size, MAX_RESULT_PIXELS))
 
+    def _drawn_at_own_scale(self, photo: Image.Image, detail: float) -> Image.Image:
+        """The RGB ``photo`` in lines, as large as it is, at most MAX_RESULT_PIXELS."""
+        longer = max(photo.size)
+        scale = min(max(longer, MIN_DETAIL_SIDE), MAX_DETAIL_SIDE) / longer
+        width, height = (max(round(side * scale), 1) for side in photo.size)
+        padding = [(MARGIN, MARGIN + -side % MARGIN) for side in (height, width)]
+        padded = np.pad(np.asarray(resize(photo, (width, height))), [*padding, (0, 0)], mode="reflect")
+        drawn = to_arrays(self._run([Sheet(padded, detail=detail)], "photo_to_sketch"))[0]
+        lines = Image.fromarray(drawn[MARGIN : MARGIN + height, MARGIN : MARGIN + width])
+        return resize_lines(lines, size_within(*photo.size, MAX_RESULT_PIXELS))
+
     def _run(self, sheets: Sequence[Sheet], direction: Direction) -> Tensor:
-        """The generator's N×3×S×S output in [-1, 1]. The worker is for what uses all cores; the rest is done here."""
+        """The generator's N×3×H×W output in [-1, 1]. The worker is for what uses all cores; the rest is done here."""
         images = to_batch(np.stack([sheet.image for sheet in sheets]))
-        network = self._G if direction == "sketch_to_photo" else self._F
+        if direction == "photo_to_sketch":
+            if not self.config.generator.detail:
+                return self._worker.submit(self._compute, self._F, images).result()
+            detail = torch.tensor([sheet.detail for sheet in sheets])[:, None, None, None]
+            return self._worker.submit(self._compute, self._F, images, detail.expand_as(images[:, :1])).result()
         maps = [sheet.colour_map for sheet in sheets if sheet.colour_map is not None]
         if not maps:
-            return self._worker.submit(self._compute, network, images).result()
+            return self._worker.submit(self._compute, self._G, images).result()
         condition = to_batch(np.stack(maps))
         photos = torch.tensor([sheet.is_photo for sheet in sheets])[:, None, None, None]
         sketches = torch.where(photos, images, without_colour_strokes(images, condition))
-        return self._worker.submit(self._compute, network, sketches, condition).result()
+        return self._worker.submit(self._compute, self._G, sketches, condition).result()
 
     @torch.inference_mode()
     def _compute(self, network: nn.Module, *inputs: Tensor) -> Tensor:

@@ -31,7 +31,8 @@ Padding = Literal["zeros", "replicate"]
 
 
 class Generator(nn.Module):
-    """U-Net that translates an image of one domain into the other, given a condition (G: a colour map).
+    """U-Net that translates an image of one domain into the other, given a condition: G's is a colour map, F's a plane
+    of one number, the amount of detail.
 
     An encoder of strided convolutions, residual blocks at the bottleneck and optionally in the decoder, a decoder of
     bilinear upsampling and convolution (no checkerboard, unlike transposed convolution: Odena et al., "Deconvolution

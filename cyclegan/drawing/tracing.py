@@ -123,7 +123,7 @@ def _outlines(photo: NDArray, mask: NDArray, ground: NDArray) -> list[Stroke]:
         smallest = max(60.0, cv2.contourArea(contours[0]) / 100 if kind == "outline" and contours else 0.0)
         for contour in contours:
             if cv2.contourArea(contour) >= smallest and (kind == "outline" or _shows_ground(contour, difference)):
-                strokes.append(Stroke(_curve(contour[:, 0], closed=True), kind, closed=True))
+                strokes.append(Stroke(smooth_path(contour[:, 0], closed=True), kind, closed=True))
     return strokes
 
 
@@ -156,7 +156,7 @@ def _inner_edges(photo: NDArray, mask: NDArray, outlines: list[Stroke]) -> list[
             np.add.at(density, cells, 1)
             ring = len(part) > 20 and np.abs(part[0] - part[-1]).max() <= 4
             leading = len(main) < MAIN_STROKES and len(part) >= 2 * SHORTEST
-            stroke = Stroke(_curve(part, ring), "edge" if leading else "detail", ring)
+            stroke = Stroke(smooth_path(part, ring), "edge" if leading else "detail", ring)
             (main if leading else details).append(stroke)
             _mark(taken, [stroke])
     return _in_order(main) + _in_order(details)
@@ -203,7 +203,7 @@ def _mark(taken: NDArray, strokes: list[Stroke]) -> None:
         cv2.polylines(taken, [np.rint(stroke.points - 0.5).astype(np.int32)], stroke.closed, 255, 7)
 
 
-def _curve(pixels: NDArray, closed: bool) -> NDArray:
+def smooth_path(pixels: NDArray, closed: bool) -> NDArray:
     """A smooth curve through a path of pixels, a point about every two pixels."""
     reach = 4
     points = pixels.astype(np.float32) + 0.5
