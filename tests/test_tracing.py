@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cyclegan.colour.hints import colour_hints
-from cyclegan.drawing.inking import CANONICAL, Detail, Drawing, StrokeKind, Stroke, Style, ink
+from cyclegan.drawing.inking import CANONICAL, Detail, Drawing, Stroke, StrokeKind, Style, ink
 from cyclegan.drawing.tracing import sketch, trace
 
 
