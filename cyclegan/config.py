@@ -100,6 +100,13 @@ class DataConfig(Frozen):
     sketches: Path | None = None
     paired_prob: float = Field(1.0, ge=0, le=1)
     """Probability that a sample's drawing is made from its photo; the others are unpaired, of ``sketches``."""
+    scenes: Path | None = None
+    """Photos of any kind, with their backgrounds. They are cropped, drawn with coherent lines in a random amount of
+    detail, and G's colour map is the blurred photo."""
+    scene_prob: float = Field(0.5, ge=0, le=1)
+    """Probability that a sample is a crop of one of ``scenes``, if there are any."""
+    vary_detail: bool = False
+    """Whether drawings of ``photos``, too, get a random amount of detail as F's target."""
     size: Side = 256
     """Side of the square training images in pixels."""
     batch: PositiveInt = 8
@@ -132,6 +139,8 @@ class LossConfig(Frozen):
     """L1 to the drawing made from the photo, which is unique."""
     paired_photo: float = Field(0.0, ge=0)
     """L1 to the photo that the drawing was made from. Many photos fit a drawing: a large weight yields their mean."""
+    lines: float = Field(0.0, ge=0)
+    """The same as ``paired_sketch``, with ink weighted up and some tolerance for its position."""
     colour: float = Field(0.0, ge=0)
     """L1 to that photo with both pooled by 8, where G is given its colours: elsewhere it would teach the mean."""
     feature_matching: float = Field(0.0, ge=0)
@@ -152,6 +161,8 @@ class LossConfig(Frozen):
     """Sketch cycle on even steps, photo cycle on odd ones: a third less time per step."""
     sketch_every: int = Field(1, ge=0)
     """F and D_Y learn on every n-th step: theirs is the easier half. 0 keeps them fixed."""
+    photo_every: int = Field(1, ge=0)
+    """The same for G and D_X."""
     identity_every: PositiveInt = 5
     """Identity terms on every n-th step: they change slowly and cost two more passes."""
 

@@ -190,3 +190,26 @@ def test_a_bare_drawing_comes_with_the_colours_of_its_photo(tmp_path: Path) -> N
         told.append(tuple((127.5 * asked + 127.5).round().int().tolist()))
     assert any(way.main in told for way in COLOURWAYS)
     assert not all(colour in [way.main for way in COLOURWAYS] for colour in told)
+
+
+def test_scenes_are_crops_with_their_lines_and_their_own_colours(photos: Path, tmp_path: Path) -> None:
+    scenes = tmp_path / "scenes"
+    scenes.mkdir()
+    scene = np.full((200, 300, 3), (90, 140, 200), np.uint8)
+    scene[60:140, 100:220] = (180, 60, 40)
+    Image.fromarray(scene).save(scenes / "house.png")
+    data = UnpairedImages(config(photos, scenes=scenes, scene_prob=1, vary_detail=True), 0)
+    crops = [data[number] for number in range(8)]
+    assert equal(crops[3], UnpairedImages(data.config, 0)[3])
+    for crop in crops:
+        assert crop["photo"].shape == (3, 64, 64)
+        assert crop["paired"]
+        assert not crop["coloured"]
+        assert (crop["colour_map"] - crop["photo"]).abs().mean() < 0.2
+        assert crop["colour_map"].std() <= crop["photo"].std() + 1e-3
+        assert 0 <= crop["detail"] <= 1
+    assert any((crop["traced"] < 0).any() for crop in crops)
+    assert len({float(crop["detail"]) for crop in crops}) > 3
+    plain = UnpairedImages(config(photos), 0)[0]
+    assert plain["detail"] == 1
+    assert batches(config(photos), 0, 0, 1).__next__()["detail"].dtype == torch.float32

@@ -90,3 +90,14 @@ def test_texture_of_a_blank_surface_has_a_gradient() -> None:
 
 def test_perceptual_of_a_dead_layer_is_finite() -> None:
     assert torch.isfinite(losses.perceptual([image(0.0)], [image(0.0)]))
+
+
+def test_lines_weigh_ink_and_forgive_a_pixel() -> None:
+    real = torch.ones(1, 1, 1, 7)
+    real[..., 3] = -1
+    white = torch.ones_like(real)
+    # sharp: 1.8·2 at one of 7 pixels; blurred (means of 2 or 3): 2/3 at three, of which one weighs 1.8
+    assert losses.lines(white, real).item() == pytest.approx((1.8 * 2 / 7 + (2 + 1.8) * 2 / 3 / 7) / 2)
+    beside, far = (torch.roll(real, shift, -1) for shift in (1, 3))
+    assert losses.lines(real, real).item() == 0
+    assert losses.lines(beside, real) < losses.lines(far, real)

@@ -27,6 +27,7 @@ def random_batch(paired: bool = True, side: int = 32) -> Batch:
         for name in ("sketch", "lines", "photo", "traced", "hints", "colour_map")
     }
     flags = {"paired": torch.tensor([paired, paired, False]), "coloured": torch.tensor([paired, False, False])}
+    flags["detail"] = torch.tensor([0.0, 0.7, 1.0])
     return pictures | flags
 
 
@@ -286,3 +287,34 @@ def test_norms_are_fixed_for_the_last_steps(config: TrainConfig) -> None:
         learnt.append(bool(changed_keys & set(weights)))
     assert moved == [True, True, False, False]
     assert learnt == [True] * 4
+
+
+def test_F_is_conditioned_on_detail_and_learns_alone_if_asked_for(config: TrainConfig) -> None:  # noqa: N802
+    generator = config.generator.model_copy(update={"detail": True})
+    settings = changed(config, photo_every=0, lines=1.0, paired_sketch=0, stop_gradient=False, alternate_cycles=False)
+    model = CycleGAN(settings.model_copy(update={"generator": generator}), CPU)
+    before = {name: next(network.parameters()).clone() for name, network in model.networks.items()}
+    losses = model.step(random_batch())
+    assert {"lines/sketch", "adversarial/sketch", "cycle/photo", "cycle/sketch"} <= losses.keys()
+    assert not {"adversarial/photo", "discriminator/photo", "paired/photo", "colour/photo"} & losses.keys()
+    still = {name for name, network in model.networks.items() if before[name].equal(next(network.parameters()))}
+    assert still == {"G", "D_X"}
+    model.F.eval()
+    photo = random_batch()["photo"]
+    drawings = [model._draw(photo, torch.full((3,), detail)) for detail in (0.0, 1.0)]
+    assert not torch.equal(*drawings)
+    assert torch.equal(model._draw(photo), drawings[1])
+
+
+def test_a_generator_without_detail_gets_it_with_weights_of_zero(config: TrainConfig) -> None:
+    given = {name: network.state_dict() for name, network in CycleGAN(config, CPU).networks.items()}
+    generator = config.generator.model_copy(update={"detail": True})
+    model = CycleGAN(config.model_copy(update={"generator": generator, "seed": 9}), CPU)
+    model.start_from(given)
+    plain = Generator(config.generator.of("F"))
+    plain.load_state_dict(given["F"])
+    photo = random_batch()["photo"]
+    for network in (model.F, plain):
+        network.eval()
+    with torch.no_grad():
+        assert torch.allclose(model._draw(photo, torch.tensor([0.0, 0.5, 1.0])), plain(photo), atol=1e-6)

@@ -69,6 +69,15 @@ class Drawing:
         (width, height), (to_width, to_height) = self.size, size
         return self.transformed(np.array([[to_width / width, 0, 0], [0, to_height / height, 0]]), size)
 
+    def within(self, matrix: NDArray, size: int) -> "Drawing":
+        """What of the drawing, under the 2×3 affine `matrix`, lies on or beside a sheet of `size`×`size` pixels."""
+        moved = self.transformed(matrix, (size, size))
+        beside = size / 32
+        strokes = (
+            s for s in moved.strokes if (s.points.max(0) > -beside).all() and (s.points.min(0) < size + beside).all()
+        )
+        return replace(moved, strokes=tuple(strokes))
+
     def unfinished(self, fraction: float) -> "Drawing":
         """The first `fraction` (0 to 1) of the drawing by length, the last stroke cut where the pen is."""
         if fraction >= 1:

@@ -12,7 +12,8 @@ from PIL import Image
 from cyclegan.colour.colour_map import PAPER, colour_map, in_colourway, outside, region_means, regions
 from cyclegan.colour.hints import colour_hints
 from cyclegan.config import DataConfig
-from cyclegan.drawing.inking import CANONICAL, KINDS, Drawing, Style, ink
+from cyclegan.drawing.coherent_lines import at_detail
+from cyclegan.drawing.inking import CANONICAL, KINDS, REFERENCE, Drawing, Style, ink
 from cyclegan.images import RGBArray
 
 RECOLOUR_PROB = {True: 0.7, False: 0.15}
@@ -39,6 +40,12 @@ blank whose photo has a print, G learns to put prints on all that is blank."""
 COLOURED_PEN_PROB = 0.2
 """Probability that the lines of a drawing with hints are themselves in the object's colours."""
 
+COMPLETE = 0.7
+"""The amount of detail, F's usual one, from which on drawings of catalogue objects are complete."""
+
+CROP_SCALES = (0.85, 1.18)
+CROP_TRIES = 3
+
 EVEN_PEN = {name: getattr(CANONICAL, name) for name in ("width", "width_variation", "taper", "tone", "grain")}
 
 Labels = NDArray  # H×W integers, as ``colour_map.regions`` gives them
@@ -64,6 +71,8 @@ class TrainingSample:
     paired: bool
     coloured: bool
     """Whether ``sketch`` has colour strokes."""
+    detail: float = 1.0
+    """How much detail ``traced`` has, F's condition: 0 outlines, 1 every line."""
 
 
 def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: np.random.Generator) -> TrainingSample:
@@ -96,8 +105,67 @@ def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng:
         else:
             colours = _colours_of(real, drawing.mask(), outlined)
         colours[outside(outlined, sketch)] = PAPER
-    traced = _rgb(ink(drawing, CANONICAL, rng))
-    return TrainingSample(sketch, lines, real, traced, hints, colours, paired=True, coloured=coloured)
+    detail = _random_detail(rng) if config.vary_detail else 1.0
+    traced = _rgb(ink(at_detail(drawing, min(detail / COMPLETE, 1)) if config.vary_detail else drawing, CANONICAL, rng))
+    return TrainingSample(sketch, lines, real, traced, hints, colours, paired=True, coloured=coloured, detail=detail)
+
+
+def scene_sample(photo: RGBArray, drawing: Drawing, size: int, rng: np.random.Generator) -> TrainingSample:
+    """A crop of size×size pixels of a ``photo`` (H×W×3, at least that large) of any kind, and of its coherent lines.
+
+    The pen of F's target is 2 px wide whatever the photo's scale, so that lines are as fine as the photo is sharp. The
+    colour map is the crop, blurred by a tenth of a percent to five percent of its side.
+    """
+    detail = _random_detail(rng)
+    kept = at_detail(drawing, detail)
+    crop, matrix = _crop(photo, kept, size, rng)
+    lines = kept.within(matrix, size)
+    real = _jittered(crop, rng)
+    style, seed = replace(Style.random(rng), detail="detailed", missing=0.0), int(rng.integers(2**32))
+    even = replace(style, **EVEN_PEN)
+    sketch, black = (_rgb(ink(lines, pen, np.random.default_rng(seed))) for pen in (style, even))
+    target = _rgb(ink(lines, replace(CANONICAL, width=CANONICAL.width * REFERENCE / size), rng))
+    blur = float(np.exp(rng.uniform(*np.log((0.001, 0.05))))) * size
+    colours = np.asarray(cv2.GaussianBlur(real, (0, 0), blur, borderType=cv2.BORDER_REFLECT), np.uint8)
+    blank = np.full_like(real, 255)
+    return TrainingSample(sketch, black, real, target, blank, colours, paired=True, coloured=False, detail=detail)
+
+
+def _random_detail(rng: np.random.Generator) -> float:
+    """Uniform, with the ends and the usual amount more often."""
+    return float(rng.uniform()) if rng.random() < 0.8 else float(rng.choice((0.0, COMPLETE, 1.0)))
+
+
+def _crop(
+    photo: RGBArray, drawing: Drawing, size: int, rng: np.random.Generator
+) -> tuple[RGBArray, NDArray[np.float32]]:
+    """size×size pixels out of ``photo`` at 0.85 to 1.18 times its scale, perhaps mirrored, rather not without lines."""
+    height, width = photo.shape[:2]
+    side = min(round(size / rng.uniform(*CROP_SCALES)), height, width)
+    points = np.concatenate([stroke.points for stroke in drawing.strokes]) if drawing.strokes else np.zeros((0, 2))
+    for _ in range(CROP_TRIES):
+        left, top = int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))
+        inside = (points >= (left, top)).all(1) & (points < (left + side, top + side)).all(1)
+        if inside.sum() > side / 4:
+            break
+    scale = size / side
+    crop = np.asarray(
+        cv2.resize(photo[top : top + side, left : left + side], (size, size), interpolation=cv2.INTER_AREA)
+    )
+    matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float32)
+    if rng.random() < 0.5:
+        crop = np.ascontiguousarray(crop[:, ::-1], np.uint8)
+        matrix[0] = (-scale, 0, size + left * scale)
+    return crop, matrix
+
+
+def _jittered(photo: RGBArray, rng: np.random.Generator) -> RGBArray:
+    """``photo`` under another exposure, contrast and saturation."""
+    values = (photo / np.float32(255)) ** np.float32(np.exp(rng.uniform(*np.log((0.7, 1.4)))))
+    values = (values - 0.5) * np.float32(rng.uniform(0.75, 1.15)) + 0.5
+    grey = values.mean(axis=2, keepdims=True)
+    values = grey + (values - grey) * np.float32(rng.uniform(0.5, 1.4))
+    return (values.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def unpaired_sample(

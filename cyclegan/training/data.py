@@ -20,18 +20,21 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from cyclegan import images
 from cyclegan.config import ConfigError, DataConfig
+from cyclegan.drawing.coherent_lines import coherent_lines
 from cyclegan.drawing.inking import Drawing
 from cyclegan.drawing.tracing import WORK_SIZE, trace
-from cyclegan.training.augmentation import paired_sample, unpaired_sample
+from cyclegan.training.augmentation import TrainingSample, paired_sample, scene_sample, unpaired_sample
 
 log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
 """``sketch``, ``lines``, ``photo``, ``traced``, ``hints``, ``colour_map``: B×3×H×W in [-1, 1], as
-``augmentation.TrainingSample`` describes them; ``paired``, ``coloured``: B booleans."""
+``augmentation.TrainingSample`` describes them; ``paired``, ``coloured``: B booleans; ``detail``: B float32."""
 
 IMAGES = ("sketch", "lines", "photo", "traced", "hints", "colour_map")
 FLAGS = ("paired", "coloured")
+SCENE_SIDES = (256, 384, 544, 768, 1024)
+"""Pixels along the longer side at which scenes are shown: F has to know photos of any scale."""
 
 
 class UnpairedImages(Dataset[Batch]):
@@ -53,11 +56,17 @@ class UnpairedImages(Dataset[Batch]):
         self.sketches: list[Path] = []
         if config.sketches and config.paired_prob < 1:
             self.sketches = _files(config.sketches, "data.sketches", config.held_out, held_out)
+        self.scenes: list[Path] = []
+        if config.scenes and config.scene_prob:
+            self.scenes = _files(config.scenes, "data.scenes", config.held_out, held_out)
+        self._scene_lines: dict[tuple[Path, int], Drawing] = {}  # 0.3 s to find, some 100 kB to keep
         self._drawings: dict[Path, Drawing] = {}  # 40 ms to trace, some 20 kB to keep
 
     def __getitem__(self, number: int) -> Batch:
         """Sample ``number`` (0, 1, 2, …) without the batch dimension."""
         rng = np.random.default_rng((self.seed, number))
+        if self.scenes and rng.random() < self.config.scene_prob:
+            return _tensors(self._scene(rng))
         path = self.photo(number)
         photo = self._opened(path)
         if self.sketches and rng.random() >= self.config.paired_prob:
@@ -65,11 +74,17 @@ class UnpairedImages(Dataset[Batch]):
             sample = unpaired_sample(sketch, photo, self.config, rng)
         else:
             sample = paired_sample(photo, self._drawing(path), self.config, rng)
-        pictures = {
-            name: getattr(sample, name) for name in ("sketch", "lines", "photo", "traced", "hints", "colour_map")
-        }
-        tensors = {name: images.to_tensor(Image.fromarray(picture)) for name, picture in pictures.items()}
-        return tensors | {name: torch.tensor(getattr(sample, name)) for name in ("paired", "coloured")}
+        return _tensors(sample)
+
+    def _scene(self, rng: np.random.Generator) -> TrainingSample:
+        """A crop of a random scene at a random scale."""
+        path, side = self.scenes[rng.integers(len(self.scenes))], int(rng.choice(SCENE_SIDES))
+        photo = images.to_rgb(images.open_image(path))
+        scale = max(side / max(photo.size), self.config.size / min(photo.size))  # a crop must fit in
+        pixels = np.asarray(images.resize(photo, (round(photo.width * scale), round(photo.height * scale))))
+        if (path, side) not in self._scene_lines:
+            self._scene_lines[path, side] = coherent_lines(pixels, max(pixels.shape[:2]))
+        return scene_sample(pixels, self._scene_lines[path, side], self.config.size, rng)
 
     def photo(self, number: int) -> Path:
         """The file of sample ``number``'s photo."""
@@ -83,6 +98,12 @@ class UnpairedImages(Dataset[Batch]):
         if path not in self._drawings:
             self._drawings[path] = trace(np.asarray(self._opened(path)))
         return self._drawings[path]
+
+
+def _tensors(sample: TrainingSample) -> Batch:
+    tensors = {name: images.to_batch(getattr(sample, name)[None])[0] for name in IMAGES}
+    flags = {name: torch.tensor(getattr(sample, name)) for name in FLAGS}
+    return tensors | flags | {"detail": torch.tensor(sample.detail, dtype=torch.float32)}
 
 
 def batches(config: DataConfig, seed: int, start: int, stop: int) -> Iterator[Batch]:

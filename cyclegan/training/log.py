@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cyclegan import images
 from cyclegan.colour.colour_map import colour_maps, without_colour_strokes
+from cyclegan.config import GeneratorConfig
 
 
 class Tracker:
@@ -74,23 +75,26 @@ class Tracker:
 
 
 @torch.no_grad()
-def sample_sheet(G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Path, conditioned: bool) -> None:
+def sample_sheet(G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Path, config: GeneratorConfig) -> None:
     """Save sketch | photo | cycled sketch and photo | sketch | cycled photo, one row per sample of ``batch``.
 
-    ``conditioned``: whether G takes a colour map.
+    ``config``: which conditions the networks take.
     """
     modes = G.training, F.training
     G.eval(), F.eval()
 
     def photo_of(drawings: Tensor) -> Tensor:
-        if not conditioned:
+        if not config.colour_map:
             return G(drawings)
         maps = colour_maps(drawings)
         return G(without_colour_strokes(drawings, maps), maps)
 
+    def sketch_of(photos: Tensor) -> Tensor:
+        return F(photos, batch["detail"][:, None, None, None].expand_as(photos[:, :1])) if config.detail else F(photos)
+
     sketch, photo = batch["sketch"], batch["photo"]
-    fake_photo, fake_sketch = photo_of(sketch), F(photo)
-    columns = (sketch, fake_photo, F(fake_photo), photo, fake_sketch, photo_of(fake_sketch))
+    fake_photo, fake_sketch = photo_of(sketch), sketch_of(photo)
+    columns = (sketch, fake_photo, sketch_of(fake_photo), photo, fake_sketch, photo_of(fake_sketch))
     G.train(modes[0]), F.train(modes[1])
     labels = ("sketch", "photo", "cycled", "photo", "sketch", "cycled")
     rows = [[images.to_image(image) for image in row] for row in zip(*columns, strict=True)]

@@ -60,7 +60,7 @@ def train(
             now, over = time.monotonic(), stop.is_set() or model.global_step == config.steps
             if over or now - sampled > 60 * config.sample_minutes:
                 path = tracker.samples / f"{model.global_step:07d}.jpg"
-                sample_sheet(model.G_ema, model.F_ema, sheet, path, config.generator.colour_map)
+                sample_sheet(model.G_ema, model.F_ema, sheet, path, config.generator)
                 sampled = now
             if over or now - saved > 60 * config.checkpoint_minutes:
                 save_checkpoint(checkpoint, model)

@@ -52,9 +52,10 @@ class Schedule:
 
     @classmethod
     def of(cls, loss: LossConfig, step: int) -> Self:
+        intervals: dict[Domain, int] = {"photo": loss.photo_every, "sketch": loss.sketch_every}
         even = step % 2 == 0
         return cls(
-            domains=("photo", "sketch") if loss.sketch_every and step % loss.sketch_every == 0 else ("photo",),
+            domains=tuple(domain for domain, every in intervals.items() if every and step % every == 0),
             cycle_sketch=loss.cycle_sketch > 0 and (even or not loss.alternate_cycles),
             cycle_photo=loss.cycle_photo > 0 and not (even and loss.alternate_cycles),
             identity=loss.identity > 0 and step % loss.identity_every == 0,
@@ -101,10 +102,13 @@ class CycleGAN:
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             with torch.no_grad():
-                real_features = self._image_features(batch["photo"])
-            with _frozen(self.D_X, self.D_Y, self.D_features, *(() if "sketch" in schedule.domains else (self.F,))):
+                real_features = self._image_features(batch["photo"], schedule)
+            resting = [
+                network for domain, network in (("photo", self.G), ("sketch", self.F)) if domain not in schedule.domains
+            ]
+            with _frozen(self.D_X, self.D_Y, self.D_features, *resting):
                 images = self._forward(batch, schedule)
-                fake_features = self._image_features(images["fake_photo"])
+                fake_features = self._image_features(images["fake_photo"], schedule)
                 reals: dict[Domain, Tensor] = {"photo": batch["photo"], "sketch": batch["traced"]}
                 judged = {d: self._judge(d, images[f"fake_{d}"], reals[d]) for d in schedule.domains}
                 generator_losses = (
@@ -124,30 +128,38 @@ class CycleGAN:
     def _forward(self, batch: Batch, schedule: Schedule) -> Images:
         """Fakes from both generators and, if this step has them, cycled and identity-mapped images."""
         sketch, lines, photo, colours = batch["sketch"], batch["lines"], batch["photo"], batch["colour_map"]
-        fake_photo, fake_sketch = self._translate(sketch, colours), self.F(photo)
+        fake_photo, fake_sketch = self._paint(sketch, colours), self._draw(photo, batch["detail"])
         images = {"fake_photo": fake_photo, "fake_sketch": fake_sketch}
         with _running_statistics_kept(self.G, self.F):
             if schedule.cycle_sketch:
-                images["cycled_sketch"] = self.F(fake_photo)
+                images["cycled_sketch"] = self._draw(fake_photo)
             if schedule.cycle_photo:
                 drawn = self._noisy(fake_sketch.detach() if self.config.loss.stop_gradient else fake_sketch)
-                images["cycled_photo"] = self._translate(torch.minimum(drawn, batch["hints"]), colours)
+                images["cycled_photo"] = self._paint(torch.minimum(drawn, batch["hints"]), colours)
             if schedule.identity:
-                images["same_photo"] = self.G(photo, colour_maps(photo) if self.G.condition_channels else None)
+                if "photo" in schedule.domains:
+                    images["same_photo"] = self.G(photo, colour_maps(photo) if self.G.condition_channels else None)
                 if "sketch" in schedule.domains:
-                    images["same_sketch"] = self.F(lines)
+                    images["same_sketch"] = self._draw(lines)
         return images
 
-    def _translate(self, sketch: Tensor, colours: Tensor) -> Tensor:
+    def _paint(self, sketch: Tensor, colours: Tensor) -> Tensor:
         """G(sketch), with the colour strokes in the colour map instead of the sketch if G takes one."""
         return self.G(without_colour_strokes(sketch, colours), colours) if self.G.condition_channels else self.G(sketch)
+
+    def _draw(self, photo: Tensor, detail: Tensor | None = None) -> Tensor:
+        """F(photo), with ``detail`` (B numbers; None: every line) if F takes it."""
+        if not self.F.condition_channels:
+            return self.F(photo)
+        amount = torch.ones(len(photo), device=photo.device) if detail is None else detail
+        return self.F(photo, amount[:, None, None, None].expand_as(photo[:, :1]))
 
     def _adversarial_losses(
         self, judged: dict[Domain, tuple[list[Tensor], list[Tensor]]], fake_features: Features, real_features: Features
     ) -> Losses:
         mode = self.config.loss.gan_mode
         terms = {f"adversarial/{d}": losses.adversarial(fake[-1], True, mode) for d, (fake, _) in judged.items()}
-        if self.config.loss.projected:
+        if "projected" in fake_features:
             scores = self._feature_scores(fake_features, real_features)
             terms["projected/photo"] = losses.mean([losses.adversarial(fake, True, mode) for fake, _ in scores])
         return terms
@@ -179,8 +191,10 @@ class CycleGAN:
         for domain in judged:
             if loss.weight(f"paired/{domain}"):
                 terms[f"paired/{domain}"] = losses.paired(images[f"fake_{domain}"][pairs], reals[domain][pairs])
+        if loss.lines and "sketch" in judged:
+            terms["lines/sketch"] = losses.lines(images["fake_sketch"][pairs], reals["sketch"][pairs])
         colour_given = pairs if self.G.condition_channels else batch["coloured"]
-        if loss.colour and colour_given.any():
+        if loss.colour and "photo" in judged and colour_given.any():
             terms["colour/photo"] = losses.colour(images["fake_photo"][colour_given], reals["photo"][colour_given])
         if loss.feature_matching:
             for domain, both in judged.items():
@@ -218,9 +232,12 @@ class CycleGAN:
         maps = self.discriminators[domain].features(torch.cat((fake, real)))
         return [m[: len(fake)] for m in maps], [m[len(fake) :] for m in maps]
 
-    def _image_features(self, photo: Tensor) -> Features:
-        """ImageNet features of ``photo`` by what takes them; computed once where both take the same."""
+    def _image_features(self, photo: Tensor, schedule: Schedule) -> Features:
+        """ImageNet features of ``photo`` by what takes them; none if this step does not train G. Computed once where
+        both take the same."""
         loss, coarse_to_fine = self.config.loss, self.config.generator.coarse_to_fine
+        if "photo" not in schedule.domains:
+            return {}
         maps = {"perceptual": self.features(photo)} if self.features and (loss.perceptual or loss.texture) else {}
         if loss.projected:
             maps["projected"] = self._projected_features(photo) if coarse_to_fine or not maps else maps["perceptual"]
@@ -285,12 +302,14 @@ class CycleGAN:
     def start_from(self, networks: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Fine-tune trained networks; optimizers and pools start afresh.
 
-        A G that was trained at half the resolution has no local enhancer yet, and gets an untrained one.
+        A G that was trained at half the resolution has no local enhancer yet, and gets an untrained one. An F without
+        detail control gets it by input weights of zero.
         """
         for name, state in networks.items():
             own = self.networks[name].state_dict()
             new = {key: tensor for key, tensor in own.items() if key.startswith("local_enhancer.")}
-            self.networks[name].load_state_dict(new | dict(state))
+            widened = {key: _with_inputs_of(own[key], tensor) for key, tensor in state.items() if key in own}
+            self.networks[name].load_state_dict(new | dict(state) | widened)
         self.G_ema.module.load_state_dict(self.G.state_dict())
         self.F_ema.module.load_state_dict(self.F.state_dict())
 
@@ -314,6 +333,13 @@ def _moving_average(decay: float) -> Callable[..., None]:
         get_ema_multi_avg_fn(min(decay, (1 + number) / (10 + number)))(averaged, current, count)
 
     return average
+
+
+def _with_inputs_of(own: Tensor, given: Tensor) -> Tensor:
+    """``given``, the weights of a convolution, with zeros for the last inputs that only ``own`` has."""
+    if own.ndim != 4 or own.shape[1] <= given.shape[1]:
+        return given
+    return torch.cat((given, given.new_zeros(len(given), own.shape[1] - given.shape[1], *given.shape[2:])), dim=1)
 
 
 @contextmanager
