@@ -156,7 +156,7 @@ def _crop(
     if rng.random() < 0.5:
         crop = np.ascontiguousarray(crop[:, ::-1], np.uint8)
         matrix[0] = (-scale, 0, size + left * scale)
-    return crop, matrix
+    return np.asarray(crop, np.uint8), matrix
 
 
 def _jittered(photo: RGBArray, rng: np.random.Generator) -> RGBArray:
