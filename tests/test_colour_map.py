@@ -147,7 +147,7 @@ def test_an_empty_sheet_and_odd_sizes_have_a_colour_map() -> None:
     for height, width in ((32, 32), (37, 50), (33, 256), (300, 200)):
         white = np.full((height, width, 3), 255, np.uint8)
         for drawing in (white, 0 * white, cv2.line(white.copy(), (3, 3), (20, 25), RED, 3)):
-            assert colour_map(drawing).shape == drawing.shape
+            assert colour_map(np.asarray(drawing, np.uint8)).shape == drawing.shape
 
 
 def test_colour_maps_of_tensors_are_those_of_arrays() -> None:

@@ -16,7 +16,7 @@ from cyclegan.config import ConfigError
 from cyclegan.evaluation import features, held_out, metrics, report
 from cyclegan.evaluation.held_out import HeldOut
 from cyclegan.inference import Translator
-from cyclegan.training.data import held_out
+from cyclegan.training.data import held_out as is_held_out
 from tests.conftest import TINY
 
 Make = Callable[..., Image.Image]
@@ -75,7 +75,7 @@ def test_what_was_trained_on_is_the_reference_only(photos: Path, monkeypatch: py
 
     monkeypatch.setattr(held_out.images, "open_image", watched)
     material = held_out.gather(CONFIG, photos)
-    kept_back = {path.name for path in photos.iterdir() if held_out(path, SHARE)}
+    kept_back = {path.name for path in photos.iterdir() if is_held_out(path, SHARE)}
     usable = kept_back - {"broken.png"}
     assert 2 <= len(usable) <= 10
     assert len(material.photos) == len(usable)
@@ -133,9 +133,9 @@ def test_folders_that_are_not_there_or_too_small(photos: Path, tmp_path: Path) -
 
 
 def test_every_number_has_its_columns_and_bounds(translator: Translator, material: HeldOut) -> None:
-    report = report.evaluate(translator, material, Mean())
-    photo = {number.name: number.columns for number in report.numbers["sketch_to_photo"]}
-    sketch = {number.name: number.columns for number in report.numbers["photo_to_sketch"]}
+    result = report.evaluate(translator, material, Mean())
+    photo = {number.name: number.columns for number in result.numbers["sketch_to_photo"]}
+    sketch = {number.name: number.columns for number in result.numbers["photo_to_sketch"]}
     assert photo.keys() == {
         *report.PHOTO_METRICS,
         *report.FEATURE_METRICS,
@@ -257,7 +257,7 @@ def test_failures_are_one_sentence(weights_folder: Path, tmp_path: Path, capsys:
     assert capsys.readouterr().err == f"--photos: there is no folder {tmp_path / 'none'}.\n"
 
 
-def test_only_the_measures_that_need_it_import_torchmetrics() -> None:
+def test_only_the_metrics_that_need_it_import_torchmetrics() -> None:
     """`features` itself is imported without the packages of train/requirements.txt."""
     lines = Path(features.__file__).read_text(encoding="utf-8").splitlines()
     assert not [

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cyclegan.upload.card import model_card
-from cyclegan.upload.upload import PublishError, Upload, model_upload, send, space_upload
 from huggingface_hub import ModelCard, constants
 from PIL import Image
 
 from cyclegan.__main__ import main
 from cyclegan.hub import load_weights
 from cyclegan.inference import Translator
+from cyclegan.publishing.card import model_card
+from cyclegan.publishing.upload import PublishError, Upload, model_upload, send, space_upload
 from cyclegan.weights import FILES
 from tests.conftest import TINY
 from tests.hub_server import Hub, UseHub
@@ -58,7 +58,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(content)
-    monkeypatch.setattr(publishing, "ROOT", root)
+    monkeypatch.setattr("cyclegan.publishing.upload.ROOT", root)
     return root
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from cyclegan.colour.colour_map import COLOURWAYS
-from cyclegan.images import fit_square
+from cyclegan.colour.palettes import COLOURWAYS
+from cyclegan.images import RGBArray, fit_square
 from cyclegan.inference import Direction, Translator
 from cyclegan.weights import StateDict, Weights
 from demo.variations import variations
@@ -52,7 +52,7 @@ def test_a_drawing_with_colours_keeps_them_and_its_lines_change(told: Translator
 def test_weights_that_are_told_no_colours_see_small_changes(told: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = TINY.generator.model_copy(update={"colour_map": False})
     monkeypatch.setattr(told, "config", TINY.model_copy(update={"generator": generator}))
-    monkeypatch.setattr(told, "translate_sheets", lambda batch, *_: batch)
+    monkeypatch.setattr(told, "translate_batch", lambda batch, *_: batch)
     assert [one.name for one in variations(ball(), told)] == CHANGES
 
 
@@ -68,13 +68,13 @@ def test_each_sketch_gives_its_photo(told: Translator, side: int, stroke: tuple[
 
 def test_all_are_made_in_one_batch(told: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes: list[int] = []
-    translate = told.translate_sheets
+    translate = told.translate_batch
 
-    def counted(batch: torch.Tensor, direction: Direction, seeds: list[int]) -> torch.Tensor:
+    def counted(batch: RGBArray, direction: Direction, seeds: list[int]) -> RGBArray:
         shapes.append(len(batch))
         return translate(batch, direction, seeds)
 
-    monkeypatch.setattr(told, "translate_sheets", counted)
+    monkeypatch.setattr(told, "translate_batch", counted)
     assert len(variations(ball(), told, count=4)) == 4
     assert shapes == [4]
 

@@ -24,11 +24,27 @@ from cyclegan.weights import CONFIG, WeightsError, file_of
 
 log = logging.getLogger(__name__)
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 EVALUATION = "evaluation.json"
 SAMPLES = "samples.png"
-SPACE_PATTERNS = ("LICENSE", "app.py", "requirements.txt", "cyclegan/*.py", "demo/*.py", "demo/web/*", "examples/**/*")
+SPACE_PATTERNS = (
+    "LICENSE",
+    "app.py",
+    "requirements.txt",
+    "cyclegan/**/*.py",
+    "demo/*.py",
+    "demo/web/*",
+    "examples/**/*",
+)
+    "LICENSE",
+    "app.py",
+    "requirements.txt",
+    "cyclegan/**/*.py",
+    "demo/*.py",
+    "demo/web/*",
+    "examples/**/*",
+)
 MAX_PLAIN_BYTES = 10_000_000  # the Hub takes larger files as LFS only
 LFS_SUFFIXES = (".pth", ".safetensors")  # LFS in every new repository of the Hub
 SAMPLE_ROWS = 4
