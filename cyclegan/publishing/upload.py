@@ -37,14 +37,6 @@ SPACE_PATTERNS = (
     "demo/web/*",
     "examples/**/*",
 )
-    "LICENSE",
-    "app.py",
-    "requirements.txt",
-    "cyclegan/**/*.py",
-    "demo/*.py",
-    "demo/web/*",
-    "examples/**/*",
-)
 MAX_PLAIN_BYTES = 10_000_000  # the Hub takes larger files as LFS only
 LFS_SUFFIXES = (".pth", ".safetensors")  # LFS in every new repository of the Hub
 SAMPLE_ROWS = 4
