@@ -54,6 +54,15 @@ Of the drawings C, if given, each drawn with an even pen:
 colour change by pen     as above
 jump while drawn         largest change of the object's mean colour (0 to 255) from one sixteenth to the next
 progress while drawn     share of the sixteenths that bring the photo no farther from the finished one
+
+Of the scenes D, if given, 768 pixels along the longer side: F's drawings (photos) beside its teacher's and Canny's edges
+
+recall      share of the photo's strong, long edges with ink within 4 px
+precision   share of the lines within 4 px of any edge
+clutter     share of the lines where more than 0.12 px of line lie on a pixel around
+dashes      share of the lines in pieces of less than 48 px
+frame       share of the ink within 3 px of the border
+crisp       grey pixels per pixel of ink
 """
 WEIGHTS_HELP = "folder or Hub id owner/name[@revision]"
 
@@ -118,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--photos", type=Path, required=True, metavar="B", help="the folder of photos trained on")
     command.add_argument("--sketches", type=Path, metavar="A", help="drawings that belong to no photo")
     command.add_argument("--drawings", type=Path, metavar="C", help="strokes as JSON: sheets of pens, colours, stages")
+    command.add_argument("--scenes", type=Path, metavar="D", help="photos of any kind, to measure their drawings")
     command.add_argument("--all", action="store_true", help="use every file, not only those kept back from training")
     command.add_argument("--count", type=_positive, default=200, metavar="N", help="at most so many of each (200)")
     command.add_argument(
@@ -184,8 +194,7 @@ def _make_sketches(options: argparse.Namespace) -> Convert:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from cyclegan.evaluation import drawings, features, held_out  # OpenCV: not needed to translate
-    from cyclegan.evaluation import report as evaluation
+    from cyclegan.evaluation import drawings, features, held_out, report, scenes  # not needed to translate
 
     extractor = None
     if options.features != "none":
@@ -198,11 +207,15 @@ def _evaluate(options: argparse.Namespace) -> int:
     translator = Translator.from_pretrained(options.weights)
     material = held_out.gather(translator.config, options.photos, options.sketches, options.count, options.all)
     fixed = drawings.read_drawings(options.drawings, translator.config.image_size) if options.drawings else {}
-    report = evaluation.evaluate(translator, material, extractor)
+    share = 1.0 if options.all else held_out.held_out_share(translator.config)
+    photos = scenes.read_scenes(options.scenes, share, options.count) if options.scenes else []
+    result = report.evaluate(translator, material, extractor)
+    if photos:
+        result = scenes.with_scenes(result, translator, photos)
     if fixed:
-        report = drawings.with_drawings(report, translator, fixed)
-    report.save(options.out)
-    tqdm.write(f"{report.weights}; {report.photos} photos, {report.sketches} sketches\n\n{report.table()}\n")
+        result = drawings.with_drawings(result, translator, fixed)
+    result.save(options.out)
+    tqdm.write(f"{result.weights}; {result.photos} photos, {result.sketches} sketches\n\n{result.table()}\n")
     tqdm.write(f"evaluation.json and sheets to look at are in {options.out}")
     return 0
 

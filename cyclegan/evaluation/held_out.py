@@ -68,7 +68,7 @@ def gather(
     Raises:
         ConfigError: a folder is missing or has too few images.
     """
-    share = 1.0 if everything else _held_out_share(config)
+    share = 1.0 if everything else held_out_share(config)
     size = config.image_size
     paths = _image_files(photos, "--photos")
     tested = [path for path in paths if held_out(path, share)]
@@ -81,7 +81,7 @@ def gather(
         raise ConfigError(f"--photos: {photos} has too few images kept back from training; --all takes every one.")
     foreign = None
     if sketches:
-        drawn = [path for path in _image_files(sketches, "--sketches") if held_out(path, share)]
+        drawn = held_out_paths(sketches, "--sketches", share)
         foreign = _resized([sketch for _, sketch in _opened(drawn, count, size)], size)
         if len(foreign) < FEWEST:
             raise ConfigError(f"--sketches: {sketches} has too few images kept back from training.")
@@ -113,12 +113,17 @@ def turned_hues(photo: Pictures, degrees: float) -> Pictures:
     return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
 
 
-def _held_out_share(config: WeightsConfig) -> float:
+def held_out_share(config: WeightsConfig) -> float:
     """The share that the weights' training kept back; the usual one where they do not say."""
     data = config.training.get("data")
     share = data.get("held_out") if isinstance(data, dict) else None
     usual = DataConfig(photos=Path()).held_out
     return share if isinstance(share, float) and 0 < share < 1 else usual
+
+
+def held_out_paths(folder: Path, option: str, share: float) -> list[Path]:
+    """The images of ``folder`` that a held-out ``share`` keeps back. Raises ConfigError, naming ``option``."""
+    return [path for path in _image_files(folder, option) if held_out(path, share)]
 
 
 def _image_files(folder: Path, option: str) -> list[Path]:

@@ -1,0 +1,92 @@
+"""Drawings of photos of any kind: how well F's lines tell what a scene shows, beside its teacher and Canny's edges."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from cyclegan import images
+from cyclegan.config import ConfigError
+from cyclegan.drawing.coherent_lines import at_detail, coherent_lines
+from cyclegan.drawing.inking import REFERENCE, Style, ink
+from cyclegan.evaluation.held_out import held_out_paths
+from cyclegan.evaluation.line_metrics import LineScores, line_scores, mean_scores
+from cyclegan.evaluation.report import Number, Report
+from cyclegan.images import RGBArray
+from cyclegan.inference import DETAIL, Translator
+
+SIDE = 768  # pixels along the longer side, which the line metrics are meant for
+SHEET_ROWS = 8
+SHEET_SIDE = 384  # pixels of a picture on the sheet
+DETAILS = (0.2, DETAIL, 1.0)  # on the sheet
+CANNY = (60, 140)
+BEST = LineScores(recall=1, precision=1, clutter=0, dashes=0, frame=0, crisp=0)
+
+
+def with_scenes(report: Report, translator: Translator, scenes: list[RGBArray]) -> Report:
+    """``report`` with the line metrics of F on ``scenes`` (H×W×3 each, SIDE along the longer side), and a sheet.
+
+    Columns: photos, F's drawings; teacher, `coherent_lines` at the same detail; Canny.
+    """
+    scores: dict[str, list[LineScores]] = {"photos": [], "teacher": [], "Canny": []}
+    for scene in tqdm(scenes, "scenes", disable=None, leave=False):
+        drawings = {
+            "photos": np.asarray(translator.photo_to_sketch(Image.fromarray(scene)).convert("L")),
+            "teacher": taught(scene, DETAIL),
+            "Canny": canny(scene),
+        }
+        for column, drawing in drawings.items():
+            scores[column].append(line_scores(scene, drawing))
+    means = {column: asdict(mean_scores(rows)) for column, rows in scores.items()}
+    numbers = [
+        Number(f"scenes: {name}", best, {column: row[name] for column, row in means.items()})
+        for name, best in asdict(BEST).items()
+    ]
+    both = report.numbers | {"photo_to_sketch": [*report.numbers["photo_to_sketch"], *numbers]}
+    return replace(report, numbers=both, sheets=report.sheets | {"scenes.jpg": sheet(translator, scenes[:SHEET_ROWS])})
+
+
+def read_scenes(folder: Path, share: float, count: int) -> list[RGBArray]:
+    """At most ``count`` photos of ``folder`` that a ``share`` held out keeps back, SIDE pixels along the longer side.
+
+    Raises:
+        ConfigError: there is no folder, or none is kept back.
+    """
+    paths = held_out_paths(folder, "--scenes", share)[:count]
+    scenes = []
+    for path in paths:
+        photo = images.to_rgb(images.open_image(path))
+        scale = SIDE / max(photo.size)
+        size = (max(round(photo.width * scale), 1), max(round(photo.height * scale), 1))
+        scenes.append(np.asarray(images.resize(photo, size)))
+    if not scenes:
+        raise ConfigError(f"--scenes: {folder} has no images kept back from training; --all takes every one.")
+    return scenes
+
+
+def taught(scene: RGBArray, detail: float) -> RGBArray:
+    """H×W: the teacher's drawing of ``scene``, in a pen of two pixels."""
+    drawing = at_detail(coherent_lines(scene, max(scene.shape[:2])), detail)
+    return ink(drawing, Style(width=2 * REFERENCE / max(scene.shape[:2])), np.random.default_rng(0))
+
+
+def canny(scene: RGBArray) -> RGBArray:
+    """H×W: Canny's edges of ``scene`` after a bilateral filter, two pixels wide."""
+    grey = cv2.cvtColor(cv2.bilateralFilter(scene, 9, 75, 75), cv2.COLOR_RGB2GRAY)
+    return 255 - np.asarray(cv2.dilate(cv2.Canny(grey, *CANNY), np.ones((2, 2))), np.uint8)
+
+
+def sheet(translator: Translator, scenes: list[RGBArray]) -> Image.Image:
+    """Each scene, its drawings in three amounts of detail, and the photo redrawn from the usual one."""
+    rows = []
+    for scene in scenes:
+        photo = Image.fromarray(scene)
+        drawings = [translator.photo_to_sketch(photo, detail) for detail in DETAILS]
+        _, redrawn = translator.round_trip(photo, "photo_to_sketch")
+        rows.append([images.fit_square(picture, SHEET_SIDE) for picture in (photo, *drawings, redrawn)])
+    return images.grid(rows, ["photo", *(f"detail {detail:g}" for detail in DETAILS), "redrawn"])

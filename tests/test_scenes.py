@@ -1,0 +1,46 @@
+"""Scenes: how well F's lines tell what they show, beside the teacher's and Canny's."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cyclegan.config import ConfigError
+from cyclegan.evaluation import scenes
+from cyclegan.evaluation.report import Report
+from cyclegan.inference import Translator
+from cyclegan.weights import Weights
+from tests.conftest import TINY, make_networks
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    scene = np.full((90, 160, 3), (110, 150, 200), np.uint8)
+    scene[30:80, 40:110] = (150, 40, 30)
+    for number in range(3):
+        Image.fromarray(np.roll(scene, 5 * number, axis=1)).save(tmp_path / f"{number}.png")
+    return tmp_path
+
+
+def test_scenes_add_six_numbers_and_a_sheet(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenes, "SIDE", 192)
+    networks = make_networks()
+    translator = Translator(Weights(TINY, {name: networks[name].state_dict() for name in "GF"}, "tests/"), "cpu")
+    photos = scenes.read_scenes(folder, 1.0, 2)
+    assert [photo.shape for photo in photos] == [(108, 192, 3)] * 2
+    before = Report("tests/", 0, 0, {"sketch_to_photo": [], "photo_to_sketch": []}, {})
+    report = scenes.with_scenes(before, translator, photos)
+    rows = {row.name: row.columns for row in report.numbers["photo_to_sketch"]}
+    assert set(rows) == {f"scenes: {name}" for name in ("recall", "precision", "clutter", "dashes", "frame", "crisp")}
+    assert all(set(columns) == {"photos", "teacher", "Canny"} for columns in rows.values())
+    assert rows["scenes: recall"]["teacher"] > 0.8
+    assert rows["scenes: recall"]["Canny"] > 0.95
+    assert report.sheets["scenes.jpg"].width > 5 * scenes.SHEET_SIDE
+
+
+def test_scenes_are_those_kept_back(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="no images kept back"):
+        scenes.read_scenes(folder, 0.0, 5)
+    with pytest.raises(ConfigError, match="there is no folder"):
+        scenes.read_scenes(folder / "nowhere", 0.5, 5)
