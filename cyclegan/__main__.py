@@ -55,8 +55,7 @@ colour change by pen     as above
 jump while drawn         largest change of the object's mean colour (0 to 255) from one sixteenth to the next
 progress while drawn     share of the sixteenths that bring the photo no farther from the finished one
 
-Of the scenes D, if given, 768 pixels along the longer side: F's drawings (photos) beside its teacher's and Canny's edges
-
+Of the scenes D, if given, 768 px along the longer side: F's drawings (photos) beside its teacher's and Canny's edges
 recall      share of the photo's strong, long edges with ink within 4 px
 precision   share of the lines within 4 px of any edge
 clutter     share of the lines where more than 0.12 px of line lie on a pixel around

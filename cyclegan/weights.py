@@ -30,6 +30,7 @@ FILES = {
 }
 MAX_CONFIG_BYTES = 1_000_000
 MAX_NETWORK_BYTES = 1_000_000_000  # in float32; a config that asks for more is not from here
+MAX_ACTIVATION_BYTES = 2_000_000_000  # of one forward pass of one picture in float32
 THREE_WAYS = (
     "Three ways to get weights: fetch the project's own folder weights/ again; name a Hugging Face Hub repository "
     "(--weights owner/name); train your own (make train)."
@@ -78,13 +79,33 @@ def read_config(path: Path) -> WeightsConfig:
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise WeightsError(f"{path.name} is far too large for a config.")
-        return parse(WeightsConfig, json.loads(path.read_bytes()), path.name)
+        config = parse(WeightsConfig, json.loads(path.read_bytes()), path.name)
     except OSError as error:
         raise WeightsError(f"{path.name} cannot be read: {error.strerror}. {THREE_WAYS}") from None
     except ConfigError as error:
         raise WeightsError(f"These weights are not for this version. {error}") from None
     except (ValueError, RecursionError):
         raise WeightsError(f"{path.name} is damaged: it is not JSON.") from None
+    if (needed := activation_bytes(config)) > MAX_ACTIVATION_BYTES:
+        raise WeightsError(
+            f"{path.name} describes networks that take {needed / 1e9:.0f} GB for a picture of {config.image_size} "
+            f"pixels; {MAX_ACTIVATION_BYTES / 1e9:.0f} GB are allowed."
+        )
+    return config
+
+
+def activation_bytes(config: WeightsConfig) -> int:
+    """About how much memory the largest forward pass of one picture takes, in float32, from the config alone.
+
+    At each resolution of a U-Net, a convolution's input (the upsampled features and the skip) and its result are alive
+    at once; of a discriminator, one map.
+    """
+    generator, discriminator = config.generator, config.discriminator
+    top = 2 * (3 + generator.condition_channels + generator.noise_input + generator.top_channels)
+    unet = top + sum(2 * channels / 4**level for level, channels in enumerate(generator.channels, start=1))
+    generating = top + unet / 4 if generator.coarse_to_fine else unet
+    judging = 6 + sum(2 * channels / 4**level for level, channels in enumerate(discriminator.channels, start=1))
+    return round(4 * config.image_size**2 * max(generating, judging))
 
 
 def save_weights(folder: Path, networks: Mapping[str, Mapping[str, Tensor]], config: WeightsConfig) -> WeightsConfig:

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cyclegan.hub import load_weights
-from cyclegan.weights import FILES, StateDict, WeightsError, save_weights
+from cyclegan.models import Generator
+from cyclegan.weights import FILES, StateDict, WeightsError, activation_bytes, read_config, save_weights
 from tests.conftest import TINY
 
 G = FILES["G"]
@@ -230,3 +231,40 @@ def test_configs_that_are_no_configs(weights_folder: Path) -> None:
     assert "not for this version" in refusal(weights_folder)
     (weights_folder / "config.json").write_text(" " * 2_000_000)
     assert "far too large" in refusal(weights_folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "size"),
+    [
+        ({"top_channels": 4096}, 2048),
+        ({"top_channels": 4096, "coarse_to_fine": False}, 2048),
+        ({"channels": (4096, 8)}, 2048),
+        ({"top_channels": 1024}, 1024),
+    ],
+)
+def test_a_config_that_asks_for_gigabytes_is_refused_before_any_is_taken(
+    weights_folder: Path, change: dict[str, object], size: int
+) -> None:
+    config = json.loads((weights_folder / "config.json").read_text())
+    config["generator"] |= change
+    config["image_size"] = size
+    (weights_folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(WeightsError, match=r"config\.json describes networks that take \d+ GB"):
+        read_config(weights_folder / "config.json")
+
+
+def test_activations_are_estimated_from_the_config() -> None:
+    """Between the largest maps alive together and the sum of all that a forward pass makes."""
+    config = TINY.model_copy(update={"image_size": 128})
+    made: list[int] = []
+
+    def count(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        made.append(4 * (inputs[0].numel() + output.numel()))
+
+    network = Generator(config.generator).eval()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        network(*torch.zeros(2, 1, 3, 128, 128))
+    assert max(made) <= activation_bytes(config) <= sum(made)
