@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -74,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # cyclegan.images refuses such pictures
     try:
         if options.command in ("publish", "deploy-space"):
             return _publish(options)

@@ -5,7 +5,6 @@ Inside the project a picture is an upright RGB `PIL.Image` on white, or a float3
 
 import logging
 import math
-import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -28,9 +27,6 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")  # never 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm")
 WHITE = (255, 255, 255)
 ORIENTATION = 0x0112  # EXIF's tag
-
-# Pillow warns of pictures from 89 megapixels on, in the log of a server; here their size is checked, and refused.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 RGBArray = NDArray[np.uint8]  # H×W×3, or N×H×W×3 where it says so
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, as PIL's crop takes it

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -174,3 +175,17 @@ def test_requirements_are_what_the_app_and_the_command_line_import() -> None:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     listed = {re.split(r"[^\w.-]", line)[0] for line in lines if line and not line.startswith(("#", "-"))}
     assert listed == {DISTRIBUTIONS.get(name, name) for name in used}
+
+
+def test_importing_the_package_changes_nothing_for_the_process() -> None:
+    """Environment, warnings and logging belong to the program that imports a library."""
+    code = (
+        "import os, warnings, logging, torch, cv2, numpy, PIL.Image, pydantic, huggingface_hub, safetensors.torch\n"
+        "def state():\n"
+        "    return dict(os.environ), list(warnings.filters), logging.getLogger().level, torch.get_num_threads()\n"
+        "before = state()\n"
+        "import cyclegan\n"
+        "assert state() == before, [pair for pair in zip(before, state()) if pair[0] != pair[1]]\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

