@@ -40,6 +40,10 @@ def test_smoke_training_then_export_then_fine_tuning(tmp_path: Path) -> None:
     assert main([SMOKE, *(word for setting in settings for word in ("--set", setting))]) == 0
     assert export([str(tuned), str(tmp_path / "tuned_weights")]) == 0
     again = load_weights(tmp_path / "tuned_weights")
+    assert again.config.training["images"] == 2
+    assert again.config.training["total_images"] == loaded.config.training["total_images"] + 2 == 26
+    assert again.config.training["started_from"] == "weights/"
+    assert loaded.config.training["started_from"] is None
     key = "last.3.weight"
     assert torch.allclose(again.networks["G"][key], loaded.networks["G"][key], atol=1e-3)
 
@@ -84,6 +88,24 @@ def test_export_of_a_checkpoint_of_other_networks_says_so(tmp_path: Path, caplog
     assert export([str(run), str(tmp_path / "weights")]) == 2
     assert "does not fit the config's networks" in caplog.text
     assert not (tmp_path / "weights").exists()
+
+
+def test_export_of_a_run_with_old_settings_names_the_new_ones(tmp_path: Path, caplog) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for content, sentence in (
+        ('{"critic_pace": 2}', "critic_pace is called discriminator_lr_ratio now"),
+        ("{", "config.json is damaged"),
+    ):
+        (run / "config.json").write_text(content)
+        assert export([str(run), str(tmp_path / "weights")]) == 2
+        assert sentence in caplog.text
+        assert "Traceback" not in caplog.text
+
+
+def test_configs_are_found_by_name(tmp_path: Path, caplog) -> None:
+    assert main(["smoke", "--set", f"run={tmp_path / 'run'}", "--dry-run"]) == 0
+    assert main(["smoky"]) == 2
 
 
 def test_weights_carry_what_trained_them_but_no_paths(tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import Tensor
 from tqdm import tqdm
 
 from cyclegan.config import ConfigError, TrainConfig
@@ -18,18 +18,19 @@ from cyclegan.training.checkpoint import load_checkpoint, save_checkpoint
 from cyclegan.training.data import batches, samples
 from cyclegan.training.log import Tracker, sample_sheet
 from cyclegan.training.trainer import CycleGAN
+from cyclegan.weights import Weights
 
 log = logging.getLogger(__name__)
 
 CONFIG = "config.json"
+START = "started_from.json"
+"""What trained the weights that a fine-tuned run started from."""
 
 
-def train(
-    config: TrainConfig, resume: bool = False, start: Mapping[str, Mapping[str, Tensor]] | None = None
-) -> CycleGAN:
+def train(config: TrainConfig, resume: bool = False, start: Weights | None = None) -> CycleGAN:
     """Train until ``config.steps`` or a signal to stop, saving on the way; returns the model as it stands.
 
-    ``start``: state dicts of "G", "F", "D_X", "D_Y" to fine-tune instead of random networks.
+    ``start``: all four networks, to fine-tune instead of random ones.
 
     Writes ``config.json``, ``checkpoint.pt``, ``losses.csv``, ``losses.png`` and ``samples/`` into ``config.run``.
 
@@ -44,9 +45,12 @@ def train(
     elif checkpoint.exists():
         raise ConfigError(f"{config.run} already holds a run: continue it with --resume or choose another folder.")
     elif start:
-        model.start_from(start)
+        model.start_from(start.networks)
     tracker = Tracker(config.run, config.log_every, model.global_step)
     (config.run / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    if start:
+        origin = json.dumps(start.config.training | {"origin": start.origin}, indent=2)
+        (config.run / START).write_text(origin + "\n", encoding="utf-8")
     sheet = {name: tensor.to(model.device) for name, tensor in samples(config.data, config.seed).items()}
     sampled = saved = time.monotonic()
     data = batches(config.data, config.seed, model.global_step, config.steps)

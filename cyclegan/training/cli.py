@@ -1,0 +1,91 @@
+"""Train a CycleGAN, or export what was trained.
+
+    sketch-photo-train objects --set data.photos=MY_PHOTOS
+    sketch-photo-export runs/objects my_weights
+
+In a checkout also ``python -m train train/configs/objects.toml`` and ``python -m train.export``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cyclegan.config import ConfigError, load_train_config
+from cyclegan.devices import pick_device
+from cyclegan.hub import load_weights
+from cyclegan.training.data import UnpairedImages
+from cyclegan.training.export import export
+from cyclegan.training.loop import train
+from cyclegan.training.trainer import CycleGAN, NonFiniteLossError
+from cyclegan.weights import FILES, WeightsError
+
+log = logging.getLogger(__name__)
+
+CONFIGS = (Path(__file__).parent / "configs", Path(__file__).parents[2] / "train" / "configs")
+"""Where named configs lie: in an installed package, in a checkout."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train; returns the exit code: 0 done or stopped politely, 1 diverged, 2 bad settings."""
+    named = sorted({path.stem for folder in CONFIGS for path in folder.glob("*.toml")})
+    parser = argparse.ArgumentParser(description="Train a CycleGAN on your own pictures.")
+    parser.add_argument("config", help=f"a TOML file, or one of {', '.join(named)}")
+    parser.add_argument("--resume", action="store_true", help="continue from the run folder's checkpoint")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as data.photos=my_photos")
+    parser.add_argument("--dry-run", action="store_true", help="check settings and folders, count parameters, and stop")
+    return _exit_code(lambda: _train(parser.parse_args(arguments)))
+
+
+def export_main(arguments: Sequence[str] | None = None) -> int:
+    """Export a run; returns the exit code: 0 written, 2 nothing to write."""
+    parser = argparse.ArgumentParser(description="Write a run's .pth files, config.json and how it learned.")
+    parser.add_argument("run", type=Path, help="the run's folder, as runs/objects")
+    parser.add_argument("weights", type=Path, help="the folder to write, as weights")
+    return _exit_code(lambda: _export(parser.parse_args(arguments)))
+
+
+def _exit_code(work: Callable[[], None]) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        work()
+    except (ConfigError, WeightsError) as error:
+        log.error("%s", error)
+        return 2
+    except NonFiniteLossError as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+def _train(options: argparse.Namespace) -> None:
+    config = load_train_config(_config_file(options.config), options.set)
+    start = None
+    if config.start_from and not options.resume:
+        start = load_weights(config.start_from, discriminators=True)
+    if options.dry_run:
+        data = UnpairedImages(config.data, config.seed)
+        log.info("%d photos and %d sketches to train on.", len(data.photos), len(data.sketches))
+        for name, network in CycleGAN(config, pick_device()).networks.items():
+            log.info("%-22s %.2f M parameters", FILES[name], sum(p.numel() for p in network.parameters()) / 1e6)
+        return
+    train(config, options.resume, start)
+
+
+def _config_file(name: str) -> Path:
+    """The file called ``name``, or the config of that name that comes with the package."""
+    files = [Path(name), *(folder / f"{name}.toml" for folder in CONFIGS)]
+    return next((file for file in files if file.is_file()), files[0])
+
+
+def _export(options: argparse.Namespace) -> None:
+    config = export(options.run, options.weights)
+    for name in config.sha256:
+        log.info("%s  %.2f MB", options.weights / name, (options.weights / name).stat().st_size / 1e6)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
