@@ -46,8 +46,8 @@ KID ×1000, FID        distances in the features of a network that knows photos;
 inside filled         share of the object that is not white
 outside clean         share of the rest that is white
 cycle error           mean difference, 0 to 1, of the input and what comes back from the result
-colour change by pen  largest change of an object's mean colour (0 to 255) between pens of 1 to 8 pixels; tidied: after
-                      the sketch doctor has seen the drawing, as on the page
+colour change by pen  largest change of an object's mean colour (0 to 255) between pens of 1 to 8 pixels; normalised: after
+                      the drawing was normalised, as on the page
 distance from hint    CIELAB distance of the colour around a hint from the hint's, in hues that cannot be guessed
 ink, mid-grey ratio   darkness of the drawings, and share of pixels that are neither ink nor paper
 

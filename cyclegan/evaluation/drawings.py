@@ -17,7 +17,7 @@ from cyclegan.drawing.inking import CANONICAL, Drawing, Stroke
 from cyclegan.evaluation import metrics
 from cyclegan.evaluation.held_out import drawn_by
 from cyclegan.evaluation.metrics import Pictures
-from cyclegan.evaluation.report import PENS, Number, Report, tidied, translated
+from cyclegan.evaluation.report import PENS, Number, Report, normalised_first, translated
 from cyclegan.inference import Translator
 
 CANVAS = 512  # pixels: the side of the sheet that the strokes were drawn on
@@ -73,9 +73,9 @@ def with_drawings(report: Report, translator: Translator, drawings: dict[str, Dr
     """``report`` and what the drawings add: three sheets, and how much pens and unfinished lines change the photo."""
     drawn = [_in_pens(drawing) for drawing in drawings.values()]
     pens = [_photos(translator, sheets, seed) for seed, sheets in enumerate(drawn)]
-    tidy = [tidied(translator, sheets, [seed] * len(sheets)) for seed, sheets in enumerate(drawn)]
+    tidy = [normalised_first(translator, sheets, [seed] * len(sheets)) for seed, sheets in enumerate(drawn)]
     changes = {
-        kind: float(np.mean([_pen_change(p) for p in photos])) for kind, photos in (("lines", pens), ("tidied", tidy))
+        kind: float(np.mean([_pen_change(p) for p in photos])) for kind, photos in (("lines", pens), ("normalised", tidy))
     }
     replays = [_replayed(translator, drawing, seed) for seed, drawing in enumerate(drawings.values())]
     numbers = [

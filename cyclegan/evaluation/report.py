@@ -170,15 +170,15 @@ def photo_to_sketch(
 
 
 def pen_changes(translator: Translator, held_out: HeldOut) -> dict[str, float]:
-    """`metrics.pen_change` of drawings in pens of 1 to 8 px, their mean: as they are, and `tidied` as on the page;
+    """`metrics.pen_change` of drawings in pens of 1 to 8 px, their mean: as they are, and `normalised` first, as on the page;
     the ceiling is that of the drawings."""
-    found: dict[str, list[float]] = {"lines": [], "tidied": [], "ceiling": []}
+    found: dict[str, list[float]] = {"lines": [], "normalised": [], "ceiling": []}
     for drawing, mask in list(zip(held_out.drawings, held_out.masks, strict=True))[:PEN_DRAWINGS]:
         sheets = np.stack([drawn_by(replace(CANONICAL, width=float(width)), drawing) for width in PENS])
         seeds = [0] * len(sheets)
         photos = {
             "lines": translated(translator, sheets, "sketch_to_photo", seeds),
-            "tidied": tidied(translator, sheets, seeds),
+            "normalised": normalised_first(translator, sheets, seeds),
             "ceiling": sheets,
         }
         for kind, pictures in photos.items():
@@ -214,7 +214,7 @@ def translated(
     return np.concatenate(results)
 
 
-def tidied(translator: Translator, sheets: Pictures, seeds: Sequence[int]) -> Pictures:
+def normalised_first(translator: Translator, sheets: Pictures, seeds: Sequence[int]) -> Pictures:
     """As `translated`, sketch to photo, after the sketch doctor has seen the drawings."""
     size = translator.config.image_size
     normalised = [normalise(Image.fromarray(sheet), size) for sheet in sheets]

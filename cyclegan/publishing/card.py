@@ -1,8 +1,15 @@
-"""The model card that goes to the Hub with a folder of weights: metadata for its search, text for people."""
+"""Model cards: the one that goes to the Hub with a folder of weights, and the scores in the one of this project.
+
+    python -m cyclegan.publishing.card weights
+
+writes the tables of evaluation.json between two marks into the folder's README.md.
+"""
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -13,6 +20,7 @@ Scores = dict[str, Any]
 """The content of evaluation.json (`cyclegan.evaluation.report`)."""
 
 DIRECTIONS = {"sketch_to_photo": "sketch → photo", "photo_to_sketch": "photo → sketch"}
+MARKS = ("<!-- scores -->", "<!-- end of scores -->")
 ASIDE = ("best", "floor", "ceiling")  # columns of the scores that are not the model's own
 
 TEXT = """# {name}
@@ -121,10 +129,19 @@ def score_tables(scores: Scores) -> str:
         kinds = sorted({kind: 0 for row in rows.values() for kind in row}, key=lambda kind: kind in ASIDE)
         text += ["", f"| {title} | {' | '.join(kinds)} |", "|---" * (len(kinds) + 1) + "|"]
         text += [
-            f"| {name} | {' | '.join(f'{row[k]:g}' if k in row else '–' for k in kinds)} |"
+            f"| {name} | {' | '.join(f'{row[k]:.3g}' if k in row else '–' for k in kinds)} |"
             for name, row in rows.items()
         ]
     return "\n".join(text)
+
+
+def with_scores(card: str, scores: Scores) -> str:
+    """``card`` with the tables of ``scores`` between the two marks. Raises ValueError if it has no marks."""
+    before, first, rest = card.partition(MARKS[0])
+    _, last, after = rest.partition(MARKS[1])
+    if not (first and last):
+        raise ValueError(f"the card has no {MARKS[0]} … {MARKS[1]}")
+    return f"{before}{first}\n{score_tables(scores)}\n{last}{after}"
 
 
 def _results(scores: Scores, datasets: Sequence[str]) -> list[EvalResult]:
@@ -152,3 +169,10 @@ def read_scores(text: str) -> Scores:
     if not all(isinstance(table, dict) and all(isinstance(row, dict) for row in table.values()) for table in tables):
         raise ValueError("no scores")
     return scores
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "weights")
+    card = folder / "README.md"
+    scores = read_scores((folder / "evaluation.json").read_text(encoding="utf-8"))
+    card.write_text(with_scores(card.read_text(encoding="utf-8"), scores), encoding="utf-8")

@@ -16,7 +16,7 @@ class ProjectedDiscriminator(nn.Module):
     Sauer et al., "Projected GANs Converge Faster", NeurIPS 2021: what takes a critic of pixels hundreds of thousands of
     pictures to see, it need not learn. As in section 3.2 there, maps are mixed across channels and then, from the
     deepest up, across scales: a head that sees a texture is told what it is on. The heads judge patches. The paper
-    mixes at random; learnt, the mixing told sooner (weights/README.md).
+    mixes at random; learnt, the mixing told sooner (docs/training-log.md).
     """
 
     def __init__(self, channels: Sequence[int]):
