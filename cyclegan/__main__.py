@@ -14,14 +14,16 @@ from PIL import Image
 from tqdm import tqdm
 
 from cyclegan.config import ConfigError
+from cyclegan.drawing.vector import to_svg, vectorise
 from cyclegan.hub import DEFAULT_FOLDER
 from cyclegan.images import SUFFIXES, ImageError, open_image, to_rgb
-from cyclegan.inference import Translator
+from cyclegan.inference import DETAIL, Translator
 from cyclegan.weights import WeightsError
 
 EXAMPLES = """examples:
   python -m cyclegan sketch-to-photo shoe.png shoe-photo.png
-  python -m cyclegan photo-to-sketch photos/ sketches/
+  python -m cyclegan photo-to-sketch photos/ sketches/ --detail 0.4
+  python -m cyclegan photo-to-sketch cat.jpg cat.svg
   python -m cyclegan make-sketches photos/ sketches/ --per-photo 3
   python -m cyclegan evaluate --photos photos/ --out evaluation/
   python -m cyclegan publish me/shoes --weights weights/ --dry-run
@@ -92,7 +94,7 @@ def _convert(options: argparse.Namespace, parser: argparse.ArgumentParser) -> in
         parser.error(f"{source} is not there")
     if source.is_dir() and target.is_file():
         parser.error(f"{source} is a folder, so OUT must be one too, not the file {target}")
-    jobs = _jobs(source, target)
+    jobs = _jobs(source, target, ".svg" if getattr(options, "svg", False) else ".png")
     if any(output in jobs for output in jobs.values()):
         parser.error(f"{target} would overwrite images of {source}; choose another OUT")
     if not jobs:
@@ -120,6 +122,11 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--seed", type=int, default=0, help="other seeds give other drawings (0)")
         else:
             command.add_argument("--weights", default=DEFAULT_FOLDER, help=WEIGHTS_HELP)
+        if name == "photo-to-sketch":
+            command.add_argument(
+                "--detail", type=_share, default=DETAIL, help="0, outlines, to 1, every line (%(default)s)"
+            )
+            command.add_argument("--svg", action="store_true", help="write paths for plotters and editors, not pixels")
         if name == "sketch-to-photo":
             command.add_argument("--seed", type=int, help="colours of all photos; without it each drawing has its own")
     text = "measure weights on images that they were not trained on"
@@ -155,11 +162,17 @@ def _positive(text: str) -> int:
     return number
 
 
-def _jobs(source: Path, target: Path) -> dict[Path, Path]:
-    """Each image of `source` and where its result goes: the same subfolder and name, as PNG."""
+def _share(text: str) -> float:
+    if not 0 <= (number := float(text)) <= 1:
+        raise argparse.ArgumentTypeError("must be between 0 and 1")
+    return number
+
+
+def _jobs(source: Path, target: Path, suffix: str = ".png") -> dict[Path, Path]:
+    """Each image of `source` and where its result goes: the same subfolder and name, with `suffix`."""
     if source.is_file():
-        named = target.suffix.lower() in SUFFIXES and not target.is_dir()
-        return {source.resolve(): (target if named else target / f"{source.stem}.png").resolve()}
+        named = target.suffix.lower() in (*SUFFIXES, ".svg") and not target.is_dir()
+        return {source.resolve(): (target if named else target / f"{source.stem}{suffix}").resolve()}
     source, target = source.resolve(), target.resolve()
     files = [
         path
@@ -170,7 +183,7 @@ def _jobs(source: Path, target: Path) -> dict[Path, Path]:
     return {
         path: target
         / path.relative_to(source).with_name(
-            f"{path.stem if stems[path.with_suffix('')] == 1 else path.name}.png"  # shoe.jpg beside shoe.png
+            f"{path.stem if stems[path.with_suffix('')] == 1 else path.name}{suffix}"  # shoe.jpg beside shoe.png
         )
         for path in files
     }
@@ -180,7 +193,7 @@ def _translate(options: argparse.Namespace) -> Convert:
     translator = Translator.from_pretrained(options.weights)
     if options.command == "sketch-to-photo":
         return lambda image, _: [translator.sketch_to_photo(image, options.seed)]
-    return lambda image, _: [translator.photo_to_sketch(image)]
+    return lambda image, _: [translator.photo_to_sketch(image, options.detail)]
 
 
 def _make_sketches(options: argparse.Namespace) -> Convert:
@@ -252,12 +265,19 @@ def _run(jobs: dict[Path, Path], source: Path, target: Path, convert: Convert) -
             results = convert(to_rgb(open_image(path)), name)
             output.parent.mkdir(parents=True, exist_ok=True)
             for number, result in enumerate(results, start=1):
-                result.save(output if len(results) == 1 else output.with_stem(f"{output.stem}-{number}"))
+                _save(result, output if len(results) == 1 else output.with_stem(f"{output.stem}-{number}"))
         except (ImageError, OSError) as error:
             failed += 1
             tqdm.write(f"{name}: {error}", file=sys.stderr)
     tqdm.write(f"{len(jobs) - failed} of {len(jobs)} images done, in {target}")
     return 1 if failed else 0
+
+
+def _save(result: Image.Image, output: Path) -> None:
+    if output.suffix.lower() != ".svg":
+        result.save(output)
+    else:
+        output.write_text(to_svg(vectorise(np.asarray(result))), encoding="utf-8")
 
 
 def _fail(message: str) -> int:

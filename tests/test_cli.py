@@ -152,3 +152,14 @@ def test_as_a_program() -> None:
         [sys.executable, "-m", "cyclegan", "--help"], capture_output=True, text=True, check=True, encoding="utf-8"
     )
     assert all(command in run.stdout for command in [*TRANSLATIONS, "make-sketches", "examples:"])
+
+
+def test_drawings_as_svg_and_in_less_detail(weights_folder: Path, tmp_path: Path, make_photo: Make) -> None:
+    make_photo().save(tmp_path / "photo.png")
+    command = ["photo-to-sketch", str(tmp_path / "photo.png"), "--weights", str(weights_folder)]
+    assert main([*command[:2], str(tmp_path / "drawing.svg"), *command[2:], "--detail", "0.2"]) == 0
+    assert main([*command[:2], str(tmp_path / "out"), *command[2:], "--svg"]) == 0
+    for path in (tmp_path / "drawing.svg", tmp_path / "out" / "photo.svg"):
+        assert path.read_text(encoding="utf-8").startswith("<svg ")
+    with pytest.raises(SystemExit, match="2"):
+        main([*command[:2], str(tmp_path / "x.png"), "--detail", "2"])

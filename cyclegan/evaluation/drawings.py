@@ -75,7 +75,8 @@ def with_drawings(report: Report, translator: Translator, drawings: dict[str, Dr
     pens = [_photos(translator, sheets, seed) for seed, sheets in enumerate(drawn)]
     tidy = [normalised_first(translator, sheets, [seed] * len(sheets)) for seed, sheets in enumerate(drawn)]
     changes = {
-        kind: float(np.mean([_pen_change(p) for p in photos])) for kind, photos in (("lines", pens), ("normalised", tidy))
+        kind: float(np.mean([_pen_change(p) for p in photos]))
+        for kind, photos in (("lines", pens), ("normalised", tidy))
     }
     replays = [_replayed(translator, drawing, seed) for seed, drawing in enumerate(drawings.values())]
     numbers = [
