@@ -88,7 +88,11 @@ def discriminators_of(translator: Translator | None) -> Discriminators | None:
     """The discriminators that lie beside the translator's networks, not yet loaded; None if there are none."""
     folder = translator.folder if translator else None
     there = {path.name for path in folder.iterdir()} if folder else set()
-    return Discriminators(folder) if folder and all(file_of(name, there) in there for name in DISCRIMINATORS.values()) else None
+    return (
+        Discriminators(folder)
+        if folder and all(file_of(name, there) in there for name in DISCRIMINATORS.values())
+        else None
+    )
 
 
 # --- frames ---------------------------------------------------------------------------------------------------------

@@ -93,7 +93,9 @@ def _load(source: str | Path | Weights) -> tuple[WeightsConfig, dict[str, Discri
         weights = source if isinstance(source, Weights) else load_weights(source, discriminators=True)
         if weights.config.image_size < 3 * 2 ** len(weights.config.discriminator.channels):
             raise WeightsError("config.json describes discriminators whose patches are larger than the picture.")
-        return weights.config, {name: _ready(weights.config, weights.networks[name]) for name in DISCRIMINATORS.values()}
+        return weights.config, {
+            name: _ready(weights.config, weights.networks[name]) for name in DISCRIMINATORS.values()
+        }
     except WeightsError as error:
         return WeightsError(f"The critics cannot be asked: {str(error).removesuffix(THREE_WAYS).rstrip()}")
 
