@@ -103,7 +103,7 @@ def answer_frame(translator: Translator, frame: Any, discriminators: Discriminat
 
     - image: data URL of a PNG, the drawing
     - final: is the pen up?
-    - tidy: is the drawing normalised first? If not, the model gets it exactly as it is.
+    - tidy: is the drawing normalised first?
     - judge: do the discriminators judge the result?
     - seed: an integer that the sheet keeps while it is drawn on: its colours, where the drawing tells none
 

@@ -29,12 +29,12 @@ MAX_EVENTS_WAITING = 32  # in the queue, from all visitors together
 MAX_FOLDER_BYTES = 2_000_000_000  # of all uploads and results
 MIN_AGE_SECONDS = 60  # younger files are in use
 
-# What the page and gradio_client ask for. Everything else, such as /process_recording, which keeps a file for good, or
-# /proxy=, is not found. A page of Gradio has further routes in every release: a list of forbidden ones would have holes.
+# What the page and gradio_client ask for. Everything else is not found, such as /process_recording, which keeps files for
+# good, and /proxy=. Each release of Gradio adds routes, so a list of forbidden ones would have holes.
 API = "/gradio_api"
 READ = ("GET", "HEAD")
 ROUTES = [
-    (READ, re.compile(rf"/|/config/?|/theme\.css|{API}/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/pwa_icon(/\d+)?")),
+    (READ, re.compile(rf"/|/config/?|({API})?/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json|/pwa_icon(/\d+)?")),
     (READ, re.compile(r"/(static|assets|svelte)/.+")),
     (READ, re.compile(r"/logout|/(login_check|token|user|app_id)/?")),
     (("POST",), re.compile(r"/login/?")),
@@ -50,8 +50,8 @@ UPLOAD = f"{API}/upload"
 
 
 class RequestGuard:
-    """ASGI middleware: routes that nobody needs are not found, a body too large is refused before any of it is read, and
-    a request that did not say how large it would be is hung up on.
+    """ASGI middleware: routes that nobody needs are not found, a body too large is refused before any of it is read,
+    and a request that did not say how large it would be is hung up on.
 
     Gradio limits each file of an upload, but neither how many there are, nor fields that are no files, nor JSON.
     """
