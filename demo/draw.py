@@ -108,8 +108,8 @@ def answer_frame(translator: Translator, frame: Any, discriminators: Discriminat
     - seed: an integer that the sheet keeps while it is drawn on: its colours, where the drawing tells none
 
     While the pen moves the answer is the photo alone, as JPEG; at its end the photo, the drawing made from it, the
-    sheet that the model saw, all lossless, a remark on the normalisation and the discriminators' opinion. An empty drawing gives
-    no picture.
+    sheet that the model saw, all lossless, a remark on the normalisation and the discriminators' opinion. An empty
+    drawing gives no picture.
 
     Raises:
         ImageError: the frame, which anyone may have made, is not one that the canvas makes.
@@ -119,24 +119,24 @@ def answer_frame(translator: Translator, frame: Any, discriminators: Discriminat
     if drawing.convert("L").getextrema() == (255, 255):
         return {"photo": None}
     start = time.perf_counter()
-    normalised = treatment(drawing, translator.config.image_size, bool(frame.get("tidy")))
+    prepared = prepare(drawing, translator.config.image_size, bool(frame.get("tidy")))
     seed = seed_of(frame)
     if not frame.get("final"):
-        photo = translator.sketch_to_photo(normalised.sheet, seed)
-        return {"photo": data_url(put_back(normalised, photo), "JPEG"), "took": milliseconds_since(start)}
-    photo, returned = translator.round_trip(normalised.sheet, "sketch_to_photo", seed)
+        photo = translator.sketch_to_photo(prepared.sheet, seed)
+        return {"photo": data_url(put_back(prepared, photo), "JPEG"), "took": milliseconds_since(start)}
+    photo, returned = translator.round_trip(prepared.sheet, "sketch_to_photo", seed)
     answer = {
-        "photo": data_url(put_back(normalised, photo)),
-        "returned": data_url(put_back(normalised, returned)),
-        "sheet": data_url(normalised.sheet),
-        "remark": normalised.remark,
+        "photo": data_url(put_back(prepared, photo)),
+        "returned": data_url(put_back(prepared, returned)),
+        "sheet": data_url(prepared.sheet),
+        "remark": prepared.remark,
         "took": milliseconds_since(start),
     }
     if frame.get("judge") and discriminators:
         of_photo, of_sketch = discriminators.opinion(photo, "photo"), discriminators.opinion(returned, "sketch")
         answer["opinion"] = {
-            "photo": data_url(put_back(normalised, of_photo.overlay)),
-            "returned": data_url(put_back(normalised, of_sketch.overlay)),
+            "photo": data_url(put_back(prepared, of_photo.overlay)),
+            "returned": data_url(put_back(prepared, of_sketch.overlay)),
             "sentence": f"{of_photo.sentence} {LEGEND}",
         }
     return answer
@@ -148,16 +148,16 @@ def seed_of(frame: Answer) -> int | None:
     return seed if isinstance(seed, int) else None
 
 
-def treatment(drawing: Image.Image, size: int, tidy: bool) -> NormalisedDrawing:
-    """What the sketch doctor makes of the drawing or, untidied, the drawing itself on a sheet of `size`."""
+def prepare(drawing: Image.Image, size: int, tidy: bool) -> NormalisedDrawing:
+    """The drawing on a sheet of ``size`` × ``size`` pixels: normalised or, untidied, as it is."""
     if tidy:
         return normalise(drawing, size)
     return NormalisedDrawing(images.fit_square(drawing, size), "", (0, 0, *drawing.size), drawing.size)
 
 
-def put_back(normalised: NormalisedDrawing, picture: Image.Image) -> Image.Image:
+def put_back(prepared: NormalisedDrawing, picture: Image.Image) -> Image.Image:
     """A picture of the sheet with the object where it was drawn; the very same if that is where it is."""
-    return picture if normalised.region == (0, 0, *normalised.size) else normalised.put_back(picture)
+    return picture if prepared.region == (0, 0, *prepared.size) else prepared.put_back(picture)
 
 
 # --- more of them ---------------------------------------------------------------------------------------------------
@@ -169,16 +169,16 @@ def answer_vary(translator: Translator, frame: Any) -> Answer:
     Raises ImageError.
     """
     frame = frame if isinstance(frame, dict) else {}
-    normalised = treatment(open_frame(frame.get("image")), CANVAS_SIDE, bool(frame.get("tidy")))
+    prepared = prepare(open_frame(frame.get("image")), CANVAS_SIDE, bool(frame.get("tidy")))
     return {
         "variations": [
             {
                 "name": one.name,
                 "seed": one.seed,
-                "sketch": None if one.sketch is normalised.sheet else data_url(put_back(normalised, one.sketch)),
-                "photo": data_url(put_back(normalised, one.photo)),
+                "sketch": None if one.sketch is prepared.sheet else data_url(put_back(prepared, one.sketch)),
+                "photo": data_url(put_back(prepared, one.photo)),
             }
-            for one in variations(normalised.sheet, translator, seed_of(frame) or 0)
+            for one in variations(prepared.sheet, translator, seed_of(frame) or 0)
         ]
     }
 

@@ -29,8 +29,8 @@ MAX_EVENTS_WAITING = 32  # in the queue, from all visitors together
 MAX_FOLDER_BYTES = 2_000_000_000  # of all uploads and results
 MIN_AGE_SECONDS = 60  # younger files are in use
 
-# What the page and gradio_client ask for. Everything else is not found, such as /process_recording, which keeps files for
-# good, and /proxy=. Each release of Gradio adds routes, so a list of forbidden ones would have holes.
+# What the page and gradio_client ask for. Everything else is not found, such as /process_recording, which keeps
+# files for good, and /proxy=. Each release of Gradio adds routes, so a list of forbidden ones would have holes.
 API = "/gradio_api"
 READ = ("GET", "HEAD")
 ROUTES = [

@@ -72,7 +72,9 @@ def model_tab(translator: Translator | None) -> None:
         lead = card.lead or to_html(translator.description)
         gr.HTML(f"<h2>{card.title or 'Model'}</h2>{lead}", padding=False)
         if samples:
-            gr.Image(str(samples.path), show_label=False, interactive=False, buttons=["fullscreen"])
+            gr.Image(
+                str(samples.path), show_label=False, interactive=False, buttons=["fullscreen"], elem_classes="samples"
+            )
         if folder and (tables := scores(folder)):
             gr.HTML(f"<h3>Scores</h3>{tables}", padding=False)
         if others:
@@ -83,7 +85,7 @@ def model_tab(translator: Translator | None) -> None:
             with gr.Accordion("How it learned", open=False):
                 # Without a preview: Gradio would focus its thumbnail, and the page would jump there.
                 gr.Gallery(
-                    [(str(path), seen(path)) for path, _ in steps], columns=3, object_fit="contain", show_label=False,
+                    [(str(path), seen(path)) for path, _ in steps], columns=3, height="auto", object_fit="contain", show_label=False,
                     interactive=False, buttons=["fullscreen"], elem_classes="learning",
                 )  # fmt: skip
         if table := training_table(translator.config):

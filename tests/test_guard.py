@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
 from starlette.types import Receive, Scope, Send
 
+from cyclegan.inference import Translator
 from demo import guard
 from demo.guard import MAX_BODY_BYTES, RequestGuard, make_room
+from demo.page import build_demo
+from tests.server import Server
+
+pytest_plugins = ["tests.browser_fixtures", "tests.server_fixtures"]
 
 CANVAS, UPLOAD = "/gradio_api/component_server/", "/gradio_api/upload"
 Headers = list[tuple[bytes, bytes]]
@@ -128,6 +136,25 @@ def test_a_failure_is_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
     assert status("POST", "/gradio_api/call/boom") == 400
     assert "Traceback" not in caplog.text
     assert "ValueError" in caplog.text
+
+
+def test_gradios_own_client_gets_its_pictures(
+    server: Server, make_drawing: Callable[..., Image.Image], tmp_path: Path
+) -> None:
+    """Every request that the client makes must be on the list of routes."""
+    make_drawing().save(tmp_path / "a.png")
+    client = Client(server.url, verbose=False, download_files=str(tmp_path / "results"))
+    assert {"/sketch_to_photo", "/photo_to_sketch"} <= client.view_api(return_format="dict")["named_endpoints"].keys()
+    for direction in ("/sketch_to_photo", "/photo_to_sketch"):
+        outputs = client.predict(handle_file(str(tmp_path / "a.png")), api_name=direction)
+        assert any(isinstance(path, str) and path.endswith(".png") and Path(path).is_file() for path in outputs)
+
+
+def test_files_of_the_page_are_kept(translator: Translator) -> None:
+    """Examples lie in the folder of the uploads."""
+    (middleware,) = guard.guard(build_demo(translator))["middleware"]
+    names = {Path(path).name for path in middleware.kwargs["keep"]}
+    assert "cup.png" in names
 
 
 # --- room for uploads -----------------------------------------------------------------------------------------------
