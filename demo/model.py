@@ -85,8 +85,8 @@ def model_tab(translator: Translator | None) -> None:
             with gr.Accordion("How it learned", open=False):
                 # Without a preview: Gradio would focus its thumbnail, and the page would jump there.
                 gr.Gallery(
-                    [(str(path), seen(path)) for path, _ in steps], columns=3, height="auto", object_fit="contain", show_label=False,
-                    interactive=False, buttons=["fullscreen"], elem_classes="learning",
+                    [(str(path), seen(path)) for path, _ in steps], columns=3, height="auto", object_fit="contain",
+                    show_label=False, interactive=False, buttons=["fullscreen"], elem_classes="learning",
                 )  # fmt: skip
         if table := training_table(translator.config):
             with gr.Accordion("Settings of the training", open=False):

@@ -132,9 +132,9 @@ def test_help_names_the_environment_variable(capsys: pytest.CaptureFixture[str])
 def test_text_is_read_as_utf_8_wherever_the_page_runs(path: Path) -> None:
     """Windows has another encoding where none is given."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr in ("read_text", "write_text"):
-                assert "encoding" in {keyword.arg for keyword in node.keywords}, f"line {node.lineno}"
+        name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
+        if isinstance(node, ast.Call) and name in ("read_text", "write_text"):
+            assert "encoding" in {keyword.arg for keyword in node.keywords}, f"line {node.lineno}"
 
 
 def test_taken_port_gives_the_next() -> None:

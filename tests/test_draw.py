@@ -26,8 +26,8 @@ from demo.draw import (
     answer_film,
     answer_frame,
     answer_vary,
-    discriminators_of,
     data_url,
+    discriminators_of,
     draw_tab,
 )
 from demo.page import EXAMPLES

@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from cyclegan import images
-from cyclegan.colour.colour_map import COLOURWAYS
+from cyclegan.colour.palettes import COLOURWAYS
 from cyclegan.inference import Translator
 from demo.draw import data_url
 from demo.page import EXAMPLES
