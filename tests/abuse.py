@@ -177,6 +177,7 @@ def requests() -> dict[str, tuple[str, Callable[[], dict[str, Any]], str]]:
     upload, canvas, join = (f"/gradio_api/{name}" for name in ("upload", "component_server/", "queue/join"))
     json_text = {"Content-Type": "application/json"}
     form = "multipart/form-data; boundary=x"
+    session = {"session_hash": "a"}
     too_large = "413: That is too large; the limit is {} MB."
     return {
         "90 MB upload": (upload, lambda: {"files": {"files": ("a.png", bytes(LARGE))}}, too_large.format(80)),
@@ -193,24 +194,29 @@ def requests() -> dict[str, tuple[str, Callable[[], dict[str, Any]], str]]:
         "90 MB event": (join, lambda: {"content": b" " * LARGE, "headers": json_text}, too_large.format(16)),
         "15 MB frame, no JSON": (canvas, lambda: {"content": b"[" * 15 * MEGA, "headers": json_text}, "400: .*Invalid"),
         "file for the canvas": (canvas, lambda: {"files": {"files": ("a.png", b"a")}}, "415"),
-        "screen recording": ("/gradio_api/process_recording", lambda: {"files": {"video": ("a", b"a")}}, "404: Not found"),
+        "screen recording": (
+            "/gradio_api/process_recording", lambda: {"files": {"video": ("a", b"a")}}, "404: Not found",
+        ),
         "file for the canvas, odd case": (canvas, lambda: multipart("Multipart/form-data; boundary=x"), "415"),
         "file for the canvas, spaces": (canvas, lambda: multipart("MULTIPART/Form-Data ;  boundary=x"), "415"),
         "file for the canvas, two types": (
             canvas, lambda: multipart(form, ("Content-Type", "application/json")), "400: .*twice",
         ),
         "file for the canvas, in chunks": (
-            canvas, lambda: {"content": chunks(MEGA), "headers": {"Content-Type": "mULTIPART/form-data; boundary=x"}}, "415",
+            canvas, lambda: {"content": chunks(MEGA), "headers": {"Content-Type": form.replace("m", "M")}}, "415",
         ),
         "component that is not there": (
-            canvas, lambda: {"json": {"data": 1, "component_id": 9999, "fn_name": "redraw", "session_hash": "a"}}, "400: .*cannot be answered",
+            canvas, lambda: {"json": {"data": 1, "component_id": 9999, "fn_name": "redraw", **session}},
+            "400: .*cannot be answered",
         ),
         "component that is a list": (canvas, lambda: {"json": {"component_id": [], "fn_name": {}}}, "HTTP 4"),
         "no object for the canvas": (canvas, lambda: {"json": [1]}, "HTTP 4"),
-        "event that is not there": (join, lambda: {"json": {"data": [], "fn_index": 999, "session_hash": "a"}}, "HTTP 4"),
-        "event without a function": (join, lambda: {"json": {"data": [], "session_hash": "a"}}, "HTTP 4"),
+        "event that is not there": (join, lambda: {"json": {"data": [], "fn_index": 999, **session}}, "HTTP 4"),
+        "event without a function": (join, lambda: {"json": {"data": [], **session}}, "HTTP 4"),
         "event by a list": (join, lambda: {"json": {"data": 7, "fn_index": [[]]}}, "HTTP 4"),
-        "cancel of nothing": ("/gradio_api/cancel", lambda: {"json": {"session_hash": "a", "fn_index": -1, "event_id": "b"}}, "HTTP [24]"),
+        "cancel of nothing": (
+            "/gradio_api/cancel", lambda: {"json": {"fn_index": -1, "event_id": "b", **session}}, "HTTP [24]",
+        ),
         "code for the page": ("/gradio_api/vibe-code", lambda: {"json": {"code": "1"}}, "404: Not found"),
     }  # fmt: skip
 

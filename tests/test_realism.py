@@ -33,7 +33,8 @@ def test_each_discriminator_judges_its_own_domain(discriminators: Discriminators
         opinion = discriminators.opinion(photo, of)
         assert opinion.score == pytest.approx(expected, abs=1e-6)
         assert opinion.sentence.startswith(f"The critic takes {100 * expected:.0f} % of this {of} for real. ")
-    assert discriminators.opinion(photo, "photo").score != pytest.approx(discriminators.opinion(photo, "sketch").score, abs=1e-4)
+    of_photo, of_sketch = discriminators.opinion(photo, "photo"), discriminators.opinion(photo, "sketch")
+    assert of_photo.score != pytest.approx(of_sketch.score, abs=1e-4)
 
 
 def test_a_discriminator_judges_by_the_statistics_of_its_training(
@@ -45,7 +46,9 @@ def test_a_discriminator_judges_by_the_statistics_of_its_training(
 
 
 @pytest.mark.parametrize("size", [(64, 64), (200, 100), (33, 97), (512, 512), (1, 1), (500, 25)])
-def test_the_overlay_is_as_large_as_the_picture(discriminators: Discriminators, make_photo: Make, size: tuple[int, int]) -> None:
+def test_the_overlay_is_as_large_as_the_picture(
+    discriminators: Discriminators, make_photo: Make, size: tuple[int, int]
+) -> None:
     opinion = discriminators.opinion(make_photo(size), "photo")
     assert (opinion.overlay.size, opinion.overlay.mode) == (size, "RGB")
     assert 0 < opinion.score < 1

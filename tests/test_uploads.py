@@ -59,8 +59,13 @@ def test_a_photo_is_never_tidied(translator: Translator, make_photo: Make) -> No
     assert tidied.result.tobytes() == raw.result.tobytes()
 
 
-@pytest.mark.parametrize("payload", [None, [], "x", {}, {"path": None}, {"path": "/etc/passwd"}, {"path": "x/../../y"}, {"path": "a\0b"},
-     {"path": "\ud800"}, {"path": "a" * 9000}, {"path": ["a"]}, {"path": 7}, 7, [[[]]], {"path": ""}])  # fmt: skip
+NO_FILES = [
+    None, [], "x", 7, [[[]]], {}, {"path": None}, {"path": ""}, {"path": 7}, {"path": ["a"]}, {"path": "/etc/passwd"},
+    {"path": "x/../../y"}, {"path": "a\0b"}, {"path": "\ud800"}, {"path": "a" * 9000},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", NO_FILES)
 def test_only_gradios_own_files_are_opened(tmp_path: Path, payload: Any) -> None:
     with pytest.raises(ImageError, match="did not arrive"):
         uploaded_file(payload, str(tmp_path))
