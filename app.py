@@ -1,6 +1,7 @@
 """The demo: draw a sketch and the photo appears under the pen; turn pictures of your own, both ways.
 
     python app.py [--host HOST] [--port PORT] [--open] [--share] [--weights FOLDER_OR_HUB_ID] [--auth USER:PASSWORD]
+    CYCLEGAN_AUTH=USER:PASSWORD python app.py   the same as --auth, but nobody reads it in the list of processes
 
 Arguments and launch only: the page is in `demo`, the pictures come from `cyclegan.inference`.
 """
@@ -11,7 +12,9 @@ import argparse
 import logging
 import os
 import socket
+import tempfile
 import warnings
+from pathlib import Path
 
 # Read once, when torch loads OpenMP. Threads that spin while they wait for each other take a translation from 25 ms to
 # 640 ms as soon as another process uses one of two cores; threads that sleep do not.
@@ -62,11 +65,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument("--share", action="store_true", help="also ask Gradio for a public link")
     parser.add_argument("--weights", default=DEFAULT_FOLDER, help="a folder, or owner/name on the Hugging Face Hub")
-    parser.add_argument("--auth", metavar="USER:PASSWORD", help="let in only who knows this")
+    parser.add_argument(
+        "--auth",
+        metavar="USER:PASSWORD",
+        help="let in only those who know this; other users of this machine can read a command line, so better set the"
+        " environment variable CYCLEGAN_AUTH=USER:PASSWORD",
+    )
     options = parser.parse_args(arguments)
-    user, colon, password = (options.auth or "").partition(":")
-    if options.auth and not (user and colon and password):
-        parser.error("--auth takes USER:PASSWORD")
+    given = options.auth if options.auth is not None else os.environ.pop("CYCLEGAN_AUTH", None)
+    user, colon, password = (given or "").partition(":")
+    if given is not None and not (user and colon and password):  # an empty one must not open the page to everybody
+        parser.error("--auth and CYCLEGAN_AUTH take USER:PASSWORD")
+    # A folder of its own, whose size the page limits: Gradio's usual one is shared by all its apps on this machine.
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir(), "cyclegan-demo")))
     os.environ.pop("GRADIO_SERVER_PORT", None)  # Gradio reads it as it is imported, and fails if it is not a number
     from demo.page import build_demo, launch
 
@@ -80,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     if port != options.port:
         log.warning("Port %d is taken; using %d.", options.port, port)
     demo = build_demo(translator, problem=problem)
-    auth = (user, password) if options.auth else None
+    auth = (user, password) if given else None
     launch(demo, options.host, port, share=options.share, auth=auth, inbrowser=options.open)
 
 

@@ -33,7 +33,7 @@ A folder is searched with all its subfolders, and OUT gets the same ones. Result
 kind of image. Exit code: 0 all well, 1 something failed (each failure is one line), 2 wrong usage.
 """
 
-MEASURED = """Columns: photos from drawings made of the photos by several hands, often with little more than the outline
+MEASURED = """Columns: photos from drawings of the photos in randomised styles, often little more than the outline
 (lines), from clean and complete ones (traced), from the first with strokes in the photo's colours (hints), from the
 drawings of A (sketches); other photos in their place (floor); the drawings themselves (ceiling).
 "best" is the value to come near to: 0 for distances, 1 for ratios to the photos.
@@ -48,8 +48,8 @@ KID ×1000, FID        distances in the features of a network that knows photos;
 inside filled         share of the object that is not white
 outside clean         share of the rest that is white
 cycle error           mean difference, 0 to 1, of the input and what comes back from the result
-colour change by pen  largest change of an object's mean colour (0 to 255) between pens of 1 to 8 pixels; normalised: after
-                      the drawing was normalised, as on the page
+colour change by pen  largest change of an object's mean colour (0 to 255) between pens of 1 to 8 pixels; normalised:
+                      once the drawing was normalised, as on the page
 distance from hint    CIELAB distance of the colour around a hint from the hint's, in hues that cannot be guessed
 ink, mid-grey ratio   darkness of the drawings, and share of pixels that are neither ink nor paper
 

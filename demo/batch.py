@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +23,8 @@ from demo.widgets import message, remark
 
 MAX_FILES = 50
 MAX_BYTES = 2 * images.MAX_FILE_BYTES  # together
-SHOWN = 8  # results in the gallery
-SHOWN_SIDE = 256  # pixels
+GALLERY_SIZE = 8  # results in the gallery
+THUMBNAIL_SIDE = 256  # pixels
 ZIP_NAMES: dict[Direction, str] = {"sketch_to_photo": "photos.zip", "photo_to_sketch": "sketches.zip"}
 LIMITS = f"Up to {MAX_FILES} pictures, {MAX_BYTES // 10**6} MB together. You get a ZIP of PNG files."
 
@@ -49,7 +49,7 @@ class Batch:
 
 
 def translate_all(
-    translator: Translator, direction: Direction, tidy: bool, uploads: Sequence[Any], folder: str
+    translator: Translator, direction: Direction, tidy: bool, uploads: Any, folder: str
 ) -> Generator[Batch, None, None]:
     """Write the results into a ZIP below Gradio's `folder`, and yield after each picture; the ZIP is whole at the end.
 
@@ -58,7 +58,7 @@ def translate_all(
     Raises:
         ImageError: no files, or too many.
     """
-    if not uploads:
+    if not isinstance(uploads, list) or not uploads:
         raise ImageError("There are no pictures yet; choose some first.")
     if len(uploads) > MAX_FILES:
         raise ImageError(f"These are {len(uploads)} files; {MAX_FILES} at most go at once.")
@@ -82,8 +82,8 @@ def translate_all(
                     name = safe_name(source.stem, taken)
                     with archive.open(f"{name}.png", "w") as entry:
                         result.save(entry, "PNG", compress_level=1)
-                    if len(batch.pictures) < SHOWN:
-                        result.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+                    if len(batch.pictures) < GALLERY_SIZE:
+                        result.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
                         batch.pictures.append((result, name))
                 batch.done += 1
                 yield batch
@@ -140,7 +140,13 @@ def batch_panel(translator: Translator | None, problem: str, direction: Directio
             save = gr.DownloadButton("Save all (ZIP)", size="sm", visible=False)
         status = gr.HTML(elem_classes="status")
         gallery = gr.Gallery(
-            visible=False, show_label=False, columns=SHOWN, height="auto", format="png", buttons=[], interactive=False
+            visible=False,
+            show_label=False,
+            columns=GALLERY_SIZE,
+            height="auto",
+            format="png",
+            buttons=[],
+            interactive=False,
         )
     outputs = [status, start, stop, save, gallery]
     quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}

@@ -23,7 +23,7 @@ from cyclegan.drawing.normalise import NormalisedDrawing, normalise
 from cyclegan.images import ImageError
 from cyclegan.inference import Translator
 from cyclegan.weights import WeightsError, file_of
-from demo.realism import CRITICS, LEGEND, Critics
+from demo.realism import DISCRIMINATORS, LEGEND, Discriminators
 from demo.timelapse import gif
 from demo.variations import variations
 from demo.widgets import WEB, milliseconds_since
@@ -48,7 +48,7 @@ Answer = dict[str, Any]
 def draw_tab(translator: Translator | None, problem: str, drawings: list[Path]) -> None:
     """A canvas whose photo follows the pen: the page calls `redraw` with one frame at a time."""
     frames, extras = threading.BoundedSemaphore(MAX_FRAMES_WAITING), threading.BoundedSemaphore(MAX_EXTRAS)
-    critics = critics_of(translator)
+    discriminators = discriminators_of(translator)
 
     def answer(places: threading.BoundedSemaphore, question: Callable[[Translator], Answer]) -> Answer:
         if translator is None:
@@ -63,7 +63,7 @@ def draw_tab(translator: Translator | None, problem: str, drawings: list[Path]) 
             places.release()
 
     def redraw(frame: Any) -> Answer:
-        return answer(frames, lambda translator: answer_frame(translator, frame, critics))
+        return answer(frames, lambda translator: answer_frame(translator, frame, discriminators))
 
     def vary(frame: Any) -> Answer:
         return answer(extras, lambda translator: answer_vary(translator, frame))
@@ -72,40 +72,44 @@ def draw_tab(translator: Translator | None, problem: str, drawings: list[Path]) 
         return answer(extras, lambda _: answer_film(moments))
 
     hints = translator is not None and translator.config.colour_hints
-    examples = [{"name": path.stem, "strokes": json.loads(path.read_text())} for path in drawings]
+    examples = [{"name": path.stem, "strokes": json.loads(path.read_text(encoding="utf-8"))} for path in drawings]
     gr.HTML(
         html_template=(WEB / "canvas.html").read_text(encoding="utf-8"),
         js_on_load="".join((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS),
         server_functions=[redraw, vary, film],
         examples=examples,
         colours=[{"name": name, "value": value} for name, value in COLOURS.items()] if hints else [],
-        critics=critics is not None,
+        critics=discriminators is not None,
         elem_id="draw",
     )
 
 
-def critics_of(translator: Translator | None) -> Critics | None:
-    """The critics that lie beside the translator's networks, not yet loaded; None if there are none."""
+def discriminators_of(translator: Translator | None) -> Discriminators | None:
+    """The discriminators that lie beside the translator's networks, not yet loaded; None if there are none."""
     folder = translator.folder if translator else None
     there = {path.name for path in folder.iterdir()} if folder else set()
-    return Critics(folder) if folder and all(file_of(name, there) in there for name in CRITICS.values()) else None
+    return (
+        Discriminators(folder)
+        if folder and all(file_of(name, there) in there for name in DISCRIMINATORS.values())
+        else None
+    )
 
 
 # --- frames ---------------------------------------------------------------------------------------------------------
 
 
-def answer_frame(translator: Translator, frame: Any, critics: Critics | None = None) -> Answer:
+def answer_frame(translator: Translator, frame: Any, discriminators: Discriminators | None = None) -> Answer:
     """One frame of the canvas as pictures for the page. A frame is a dict of
 
     - image: data URL of a PNG, the drawing
     - final: is the pen up?
-    - tidy: does the sketch doctor see the drawing first? If not, the model gets it exactly as it is.
-    - judge: are the critics asked?
+    - tidy: is the drawing normalised first?
+    - judge: do the discriminators judge the result?
     - seed: an integer that the sheet keeps while it is drawn on: its colours, where the drawing tells none
 
     While the pen moves the answer is the photo alone, as JPEG; at its end the photo, the drawing made from it, the
-    sheet that the model saw, all lossless, what the doctor remarks and what the critics think. An empty drawing gives
-    no picture.
+    sheet that the model saw, all lossless, a remark on the normalisation and the discriminators' opinion. An empty
+    drawing gives no picture.
 
     Raises:
         ImageError: the frame, which anyone may have made, is not one that the canvas makes.
@@ -115,24 +119,24 @@ def answer_frame(translator: Translator, frame: Any, critics: Critics | None = N
     if drawing.convert("L").getextrema() == (255, 255):
         return {"photo": None}
     start = time.perf_counter()
-    normalised = treatment(drawing, translator.config.image_size, bool(frame.get("tidy")))
+    prepared = prepare(drawing, translator.config.image_size, bool(frame.get("tidy")))
     seed = seed_of(frame)
     if not frame.get("final"):
-        photo = translator.sketch_to_photo(normalised.sheet, seed)
-        return {"photo": data_url(put_back(normalised, photo), "JPEG"), "took": milliseconds_since(start)}
-    photo, returned = translator.round_trip(normalised.sheet, "sketch_to_photo", seed)
+        photo = translator.sketch_to_photo(prepared.sheet, seed)
+        return {"photo": data_url(put_back(prepared, photo), "JPEG"), "took": milliseconds_since(start)}
+    photo, returned = translator.round_trip(prepared.sheet, "sketch_to_photo", seed)
     answer = {
-        "photo": data_url(put_back(normalised, photo)),
-        "returned": data_url(put_back(normalised, returned)),
-        "sheet": data_url(normalised.sheet),
-        "remark": normalised.remark,
+        "photo": data_url(put_back(prepared, photo)),
+        "returned": data_url(put_back(prepared, returned)),
+        "sheet": data_url(prepared.sheet),
+        "remark": prepared.remark,
         "took": milliseconds_since(start),
     }
-    if frame.get("judge") and critics:
-        of_photo, of_sketch = critics.opinion(photo, "photo"), critics.opinion(returned, "sketch")
+    if frame.get("judge") and discriminators:
+        of_photo, of_sketch = discriminators.opinion(photo, "photo"), discriminators.opinion(returned, "sketch")
         answer["opinion"] = {
-            "photo": data_url(put_back(normalised, of_photo.overlay)),
-            "returned": data_url(put_back(normalised, of_sketch.overlay)),
+            "photo": data_url(put_back(prepared, of_photo.overlay)),
+            "returned": data_url(put_back(prepared, of_sketch.overlay)),
             "sentence": f"{of_photo.sentence} {LEGEND}",
         }
     return answer
@@ -144,16 +148,16 @@ def seed_of(frame: Answer) -> int | None:
     return seed if isinstance(seed, int) else None
 
 
-def treatment(drawing: Image.Image, size: int, tidy: bool) -> NormalisedDrawing:
-    """What the sketch doctor makes of the drawing or, untidied, the drawing itself on a sheet of `size`."""
+def prepare(drawing: Image.Image, size: int, tidy: bool) -> NormalisedDrawing:
+    """The drawing on a sheet of ``size`` × ``size`` pixels: normalised or, untidied, as it is."""
     if tidy:
         return normalise(drawing, size)
     return NormalisedDrawing(images.fit_square(drawing, size), "", (0, 0, *drawing.size), drawing.size)
 
 
-def put_back(normalised: NormalisedDrawing, picture: Image.Image) -> Image.Image:
+def put_back(prepared: NormalisedDrawing, picture: Image.Image) -> Image.Image:
     """A picture of the sheet with the object where it was drawn; the very same if that is where it is."""
-    return picture if normalised.region == (0, 0, *normalised.size) else normalised.put_back(picture)
+    return picture if prepared.region == (0, 0, *prepared.size) else prepared.put_back(picture)
 
 
 # --- more of them ---------------------------------------------------------------------------------------------------
@@ -165,16 +169,16 @@ def answer_vary(translator: Translator, frame: Any) -> Answer:
     Raises ImageError.
     """
     frame = frame if isinstance(frame, dict) else {}
-    normalised = treatment(open_frame(frame.get("image")), CANVAS_SIDE, bool(frame.get("tidy")))
+    prepared = prepare(open_frame(frame.get("image")), CANVAS_SIDE, bool(frame.get("tidy")))
     return {
         "variations": [
             {
                 "name": one.name,
                 "seed": one.seed,
-                "sketch": None if one.sketch is normalised.sheet else data_url(put_back(normalised, one.sketch)),
-                "photo": data_url(put_back(normalised, one.photo)),
+                "sketch": None if one.sketch is prepared.sheet else data_url(put_back(prepared, one.sketch)),
+                "photo": data_url(put_back(prepared, one.photo)),
             }
-            for one in variations(normalised.sheet, translator, seed_of(frame) or 0)
+            for one in variations(prepared.sheet, translator, seed_of(frame) or 0)
         ]
     }
 

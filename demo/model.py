@@ -1,4 +1,5 @@
-"""The Model tab: what lies beside the running weights. Card, scores, curves, sample grids, how it learned.
+"""The Model tab, from what lies beside the running weights: one calm screen (name, lead, sample sheet, scores) and
+the rest behind folds: more pictures, how it learned, the settings of the training, the whole card.
 
 All of it is optional, and may come from a stranger's repository: text is text, pictures are opened before they are
 shown, and nothing is loaded from another host.
@@ -8,11 +9,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from cyclegan import images
 from cyclegan.images import ImageError
@@ -24,23 +28,33 @@ log = logging.getLogger(__name__)
 
 CARD = "README.md"
 SCORES = "evaluation.json"
+SAMPLES = "samples"  # the name of the sample sheet, before its suffix
 LEARNING = "learning"  # folder of sample grids, NAME.jpg, where NAME is the number of pictures seen until then
-MAX_TEXT_BYTES = 500_000
+MAX_TEXT_BYTES = 100_000  # read of each file; a long card has 30,000
 MAX_PICTURES = 24  # of each kind
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 FRONT_MATTER = re.compile(r"\A---\r?\n.*?\n---\r?\n", re.DOTALL)
-PICTURE = re.compile(r"!\[([^\]]*)\]\(([^)\s]*)[^)]*\)")
-TAG = re.compile(r"<(?=[A-Za-z/!?])")  # where HTML could begin
-DEAD_LINK = re.compile(r"\[([^\]]*)\]\((?!https?://|#)[^)]*\)")  # to a file that the page does not serve
-DIAGRAM = re.compile(r"([`~]{3,})\s*mermaid", re.IGNORECASE)  # may load pictures
+LINK = re.compile(r"https?://", re.IGNORECASE)
 
 
-class Picture(NamedTuple):
+class CardImage(NamedTuple):
     """A picture of the folder that can be shown."""
 
     path: Path
     label: str
+
+
+@dataclass
+class Card:
+    """A model card in HTML that can do no harm."""
+
+    title: str = ""
+    """Its first heading, as HTML without the tag."""
+    lead: str = ""
+    """Its first paragraph."""
+    parts: list[str | CardImage] = field(default_factory=list)
+    """All of it: HTML, and the pictures of the folder between it, each once."""
 
 
 def model_tab(translator: Translator | None) -> None:
@@ -49,56 +63,134 @@ def model_tab(translator: Translator | None) -> None:
         gr.HTML(remark("No weights are loaded."))
         return
     folder = translator.folder
-    parts = list(card(folder)) if folder else []
+    card = read_card(folder) if folder else Card()
+    found = pictures(folder) if folder else []
+    samples = next((picture for picture in found if picture.path.stem == SAMPLES), None)
+    shown = [part.path for part in card.parts if isinstance(part, CardImage)]
+    others = [picture for picture in found if picture is not samples and picture.path not in shown]
     with gr.Column(elem_classes="model"):
-        if not parts:
-            gr.Markdown(f"## Model\n\n{safe(translator.description)}", latex_delimiters=[])
-        for part in parts:
-            _show(part) if isinstance(part, Picture) else gr.Markdown(part, latex_delimiters=[])
-        if folder:
-            if not any("## Scores" in part for part in parts if isinstance(part, str)) and (tables := scores(folder)):
-                gr.Markdown(f"## Scores\n\n{tables}", latex_delimiters=[])
-            shown = {part.path for part in parts if isinstance(part, Picture)}
-            for picture in pictures(folder):
-                if picture.path not in shown:
+        lead = card.lead or to_html(translator.description)
+        gr.HTML(f"<h2>{card.title or 'Model'}</h2>{lead}", padding=False)
+        if samples:
+            gr.Image(
+                str(samples.path), show_label=False, interactive=False, buttons=["fullscreen"], elem_classes="samples"
+            )
+        if folder and (tables := scores(folder)):
+            gr.HTML(f"<h3>Scores</h3>{tables}", padding=False)
+        if others:
+            with gr.Accordion("More pictures", open=False):
+                for picture in others:
                     _show(picture)
-            if steps := pictures(folder / LEARNING):
-                gr.Markdown("## Watch it learn")
+        if folder and (steps := pictures(folder / LEARNING)):
+            with gr.Accordion("How it learned", open=False):
+                # Without a preview: Gradio would focus its thumbnail, and the page would jump there.
                 gr.Gallery(
-                    [(str(path), seen(path)) for path, _ in steps], preview=True, selected_index=len(steps) - 1,
-                    object_fit="contain", show_label=False, interactive=False, buttons=["fullscreen"],
-                    elem_classes="learning",
+                    [(str(path), seen(path)) for path, _ in steps], columns=3, height="auto", object_fit="contain",
+                    show_label=False, interactive=False, buttons=["fullscreen"], elem_classes="learning",
                 )  # fmt: skip
         if table := training_table(translator.config):
             with gr.Accordion("Settings of the training", open=False):
-                gr.Markdown(safe(table), latex_delimiters=[])
+                gr.HTML(to_html(table), padding=False)
+        if card.parts:
+            with gr.Accordion("The whole model card", open=False, elem_classes="card"):
+                for part in card.parts:
+                    _show(part) if isinstance(part, CardImage) else gr.HTML(part, padding=False)
 
 
-def card(folder: Path) -> Iterator[str | Picture]:
-    """The model card in pieces: Markdown that can do no harm, and the pictures of the folder between it."""
-    pieces = PICTURE.split(FRONT_MATTER.sub("", _read(folder / CARD)))  # text, label, address, text, …
-    for text, label, address in zip(pieces[::3], [*pieces[1::3], ""], [*pieces[2::3], ""], strict=True):
-        if text.strip():
-            yield safe(text)
-        if picture := _openable(folder / address, label) if Path(address).name == address else None:
-            yield picture
+# --- Markdown of strangers ------------------------------------------------------------------------------------------
 
 
-def safe(markdown: str) -> str:
-    """Markdown of strangers without HTML, pictures, diagrams and links to files."""
-    text = TAG.sub("<\u200b", markdown)  # a space of no width ends what could have been a tag
-    return DIAGRAM.sub(r"\1", DEAD_LINK.sub(r"\1", text.replace("![", "[")))
+def read_card(folder: Path) -> Card:
+    """The model card of a folder of weights; an empty one if it has none."""
+    card = Card()
+    pending: list[Token] = []
+    names: set[str] = set()
+
+    def flush() -> None:
+        if html := _render(pending):
+            card.parts.append(html)
+        pending.clear()
+
+    for block in _blocks(_tokens(FRONT_MATTER.sub("", _read(folder / CARD)))):
+        wanted = [image for token in block for image in _images(token)]
+        pending += block
+        if block[0].type == "heading_open" and not card.title:
+            card.title = _render(block[1:2])
+        elif block[0].type == "paragraph_open" and not card.lead and not wanted:
+            card.lead = _render(block)
+        for name, label in wanted:
+            if name not in names and len(names) < MAX_PICTURES:
+                names.add(name)
+                if picture := _openable(folder / name, label) if Path(name).name == name else None:
+                    flush()
+                    card.parts.append(picture)
+    flush()
+    return card
+
+
+def to_html(markdown: str) -> str:
+    """Markdown of strangers → HTML without theirs, without pictures, with links to the web only."""
+    return _render(_tokens(markdown))
+
+
+def _tokens(markdown: str) -> list[Token]:
+    return MarkdownIt("commonmark", {"html": False}).enable("table").parse(markdown)
+
+
+def _blocks(tokens: Sequence[Token]) -> Iterator[list[Token]]:
+    """The blocks that stand in no other one."""
+    block: list[Token] = []
+    for token in tokens:
+        block.append(token)
+        if token.level == 0 and token.nesting <= 0:
+            yield block
+            block = []
+
+
+def _images(token: Token) -> Iterator[tuple[str, str]]:
+    """(address, text) of the pictures in a block's text."""
+    for child in token.children or ():
+        if child.type == "image":
+            yield str(child.attrs.get("src", "")), child.content
+
+
+def _render(tokens: Sequence[Token]) -> str:
+    for token in tokens:
+        token.info = ""  # a language, of which the page makes nothing
+        if token.children:
+            token.children = list(_harmless(token.children))
+    parser = MarkdownIt("commonmark", {"html": False})
+    html = str(parser.renderer.render(list(tokens), parser.options, {})).strip()
+    return html.replace("{", "&#123;").replace("$", "&#36;")  # gr.HTML fills templates in: there are none
+
+
+def _harmless(children: Sequence[Token]) -> Iterator[Token]:
+    """Text without its pictures and without links that lead to files or run scripts."""
+    kept: list[bool] = []  # of the links that are open
+    for token in children:
+        if token.type == "image":
+            continue
+        if token.type == "link_open":
+            kept.append(bool(LINK.match(str(token.attrs.get("href", "")))))
+            token.attrs |= {"rel": "nofollow noopener", "target": "_blank"}
+        if token.type not in ("link_open", "link_close") or kept[-1]:
+            yield token
+        if token.type == "link_close":
+            kept.pop()
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
 
 
 def scores(folder: Path) -> str:
-    """The tables of evaluation.json as Markdown, empty if there are none."""
+    """The tables of evaluation.json as HTML, empty if there are none."""
     try:
-        return safe(score_tables(read_scores(_read(folder / SCORES) or "null")))
+        return to_html(score_tables(read_scores(_read(folder / SCORES) or "null")))
     except (ValueError, TypeError, KeyError, RecursionError):  # of another kind, or not ours at all
         return ""
 
 
-def pictures(folder: Path) -> list[Picture]:
+def pictures(folder: Path) -> list[CardImage]:
     """The pictures of a folder that can be shown, by name."""
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     paths = [path for path in paths if path.suffix.lower() in PICTURE_SUFFIXES][:MAX_PICTURES]
@@ -110,12 +202,12 @@ def seen(path: Path) -> str:
     return f"{int(path.stem):,} pictures seen" if path.stem.isdecimal() else path.stem
 
 
-def _show(picture: Picture) -> None:
+def _show(picture: CardImage) -> None:
     gr.Image(str(picture.path), show_label=False, interactive=False, buttons=["fullscreen"])
     gr.HTML(remark(picture.label))
 
 
-def _openable(path: Path, label: str) -> Picture | None:
+def _openable(path: Path, label: str) -> CardImage | None:
     if path.suffix.lower() not in PICTURE_SUFFIXES or not path.is_file():
         return None
     try:
@@ -123,7 +215,7 @@ def _openable(path: Path, label: str) -> Picture | None:
     except ImageError as error:
         log.warning("not shown: %s", error)
         return None
-    return Picture(path, label)
+    return CardImage(path, label)
 
 
 def _read(path: Path) -> str:

@@ -10,7 +10,7 @@ import gradio as gr
 from cyclegan import images
 from cyclegan.inference import Translator
 from demo.draw import draw_tab
-from demo.guard import guard
+from demo.guard import GuardedBlocks, guard
 from demo.model import model_tab
 from demo.uploads import upload_tab
 from demo.widgets import WEB, foot_line, message
@@ -22,7 +22,7 @@ EDIT_LINES = "(sketch) => document.dispatchEvent(new CustomEvent('edit-lines', {
 
 def build_demo(translator: Translator | None, examples: Path = EXAMPLES, problem: str = "") -> gr.Blocks:
     """The whole page; without a translator it says the `problem` at the top and under each input."""
-    with gr.Blocks(
+    with GuardedBlocks(
         title="Sketch ↔ Photo",
         analytics_enabled=False,
         delete_cache=(TEMPORARY_FILES_SECONDS, TEMPORARY_FILES_SECONDS),

@@ -43,10 +43,14 @@ def uploaded_file(upload: Any, folder: str) -> Path:
 
     Gradio 6.31 lets a payload without its `meta` mark name any file of the server, and an API caller writes payloads.
     """
-    path = Path(str((upload.get("path") if isinstance(upload, dict) else None) or "")).resolve()
-    if not path.is_relative_to(Path(folder).resolve()):
-        raise ImageError("The picture did not arrive; upload it as a file.")
-    return path
+    named = upload.get("path") if isinstance(upload, dict) else None
+    try:
+        path = Path(named if isinstance(named, str) else "").resolve()
+        if path.is_relative_to(Path(folder).resolve()) and path.is_file():
+            return path
+    except (OSError, ValueError):  # too long a name, a NUL or half a character in it
+        pass
+    raise ImageError("The picture did not arrive; upload it as a file.")
 
 
 def save_png(image: Image.Image, folder: str, name: str) -> str:

@@ -1,4 +1,4 @@
-"""The critics' opinion of a picture: which parts D_X takes for a real photo, or D_Y for a real drawing."""
+"""The discriminators' opinion of a picture: which parts D_X takes for a real photo, or D_Y for a real drawing."""
 
 import threading
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from cyclegan.weights import THREE_WAYS, StateDict, Weights, WeightsError
 LEGEND = "Yellow looks real to the critic, blue does not."
 HEAT = 0.55  # share of the heat in the overlay; the rest is the picture in grey
 
-Kind = Literal["photo", "sketch"]
-CRITICS: dict[Kind, str] = {"photo": "D_X", "sketch": "D_Y"}
+Domain = Literal["photo", "sketch"]
+DISCRIMINATORS: dict[Domain, str] = {"photo": "D_X", "sketch": "D_Y"}
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a critic says of a picture."""
+    """What a discriminator says of a picture."""
 
     score: float
     """Mean probability, 0 to 1, that a patch is real."""
@@ -35,7 +35,7 @@ class Opinion:
     sentence: str
 
 
-class Critics:
+class Discriminators:
     """Both discriminators, loaded when first asked (then once, also if that fails); safe to call from many threads."""
 
     def __init__(self, source: str | Path | Weights = DEFAULT_FOLDER) -> None:
@@ -44,8 +44,8 @@ class Critics:
         self._lock = threading.Lock()
         self._loaded: tuple[WeightsConfig, dict[str, Discriminator]] | WeightsError | None = None
 
-    def opinion(self, image: Image.Image, of: Kind) -> Opinion:
-        """What the critic of photos (D_X) or of sketches (D_Y) says of an RGB picture of any size.
+    def opinion(self, image: Image.Image, of: Domain) -> Opinion:
+        """What the discriminator of photos (D_X) or of sketches (D_Y) says of an RGB picture of any size.
 
         Raises:
             WeightsError: the weights come without discriminators, or with broken ones; one sentence.
@@ -58,7 +58,7 @@ class Critics:
             config, networks = self._loaded
             with torch.inference_mode():
                 sheet = to_tensor(fit_square(image, config.image_size)).unsqueeze(0)
-                patches = networks[CRITICS[of]](sheet)[0, 0].numpy()
+                patches = networks[DISCRIMINATORS[of]](sheet)[0, 0].numpy()
         score = float(patches.mean())
         heat = spread(patches, 2 ** len(config.discriminator.channels), image.size, config.image_size)
         sentence = (
@@ -92,8 +92,10 @@ def _load(source: str | Path | Weights) -> tuple[WeightsConfig, dict[str, Discri
     try:
         weights = source if isinstance(source, Weights) else load_weights(source, discriminators=True)
         if weights.config.image_size < 3 * 2 ** len(weights.config.discriminator.channels):
-            raise WeightsError("config.json describes critics whose patches are larger than the picture.")
-        return weights.config, {name: _ready(weights.config, weights.networks[name]) for name in CRITICS.values()}
+            raise WeightsError("config.json describes discriminators whose patches are larger than the picture.")
+        return weights.config, {
+            name: _ready(weights.config, weights.networks[name]) for name in DISCRIMINATORS.values()
+        }
     except WeightsError as error:
         return WeightsError(f"The critics cannot be asked: {str(error).removesuffix(THREE_WAYS).rstrip()}")
 

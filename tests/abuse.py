@@ -99,6 +99,18 @@ async def by_payload(direction: str, payload: Any, visitor: Visitor, _: httpx.As
     return await visitor.read(direction, payload)
 
 
+async def by_inputs(inputs: list[Any], visitor: Visitor, _: httpx.AsyncClient) -> Said:
+    """As any number of inputs of the event of “Sketch → Photo”."""
+    outputs = await visitor.call("sketch_to_photo", inputs)
+    return " ".join(text for text in outputs if isinstance(text, str)) or "no picture"
+
+
+async def by_file_alone(visitor: Visitor, _: httpx.AsyncClient) -> Said:
+    """As curl does that gives the file and none of the options."""
+    outputs = await visitor.call("sketch_to_photo", [await visitor.upload("a.png", drawing(1, 9))])
+    return PICTURE if outputs[1] else "no picture"
+
+
 async def by_canvas(make: Callable[[], Any], visitor: Visitor, _: httpx.AsyncClient) -> Said:
     """As a frame of the canvas."""
     answer = await visitor.draw(visitor.frame(make()))
@@ -115,8 +127,15 @@ async def by_get(address: str, _: Visitor, client: httpx.AsyncClient) -> Said:
     return f"HTTP {(await client.get(address)).status_code}"
 
 
+def multipart(content_type: str, *more: tuple[str, str]) -> dict[str, Any]:
+    """A file in a form, with the headers exactly so."""
+    body = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a.png"\r\n\r\nhello\r\n--x--\r\n'
+    return {"content": body, "headers": [("Content-Type", content_type), *more]}
+
+
 # --- cases ----------------------------------------------------------------------------------------------------------
 
+NOT_AS_EXPECTED = "not what this event takes"
 LARGE = 90 * MEGA  # more than any limit
 
 
@@ -133,14 +152,23 @@ def payloads(address: str) -> dict[str, tuple[Any, str]]:
     url = data_url(drawing(1, 9))
     return {
         "/etc/passwd": ({"path": "/etc/passwd"}, "did not arrive; upload it as a file"),
-        "/etc/passwd, marked as a file": ({"path": "/etc/passwd", **mark}, "None"),
+        "/etc/passwd, marked as a file": ({"path": "/etc/passwd", **mark}, "did not arrive"),
         f"address {address}": ({"path": address, **mark}, "not fetched from addresses; upload the file"),
         "address of another host": ({"path": "https://example.com/a.png", **mark}, "not fetched from addresses"),
         "address, not marked": ({"path": address}, "did not arrive"),
-        "address as url": ({"path": None, "url": address, **mark}, "did not arrive|None"),
+        "address as url": ({"path": None, "url": address, **mark}, "did not arrive"),
         "data URL as file": ({"path": url}, "did not arrive"),
-        "data URL": (url, "did not arrive|None"),
-        "a number": (7, "did not arrive|None"),
+        "data URL": (url, "did not arrive"),
+        "a number": (7, "did not arrive"),
+        "text": ("a.png", "did not arrive"),
+        "a list": ([1, [2]], "did not arrive"),
+        "a number as path": ({"path": 7}, "did not arrive"),
+        "a list as path": ({"path": [["a"]]}, "did not arrive"),
+        "an object as path, marked": ({"path": {"a": 1}, **mark}, "did not arrive"),
+        "a NUL in the path": ({"path": "/tmp/\0.png"}, "did not arrive"),
+        "a NUL in the path, marked": ({"path": "/tmp/\0.png", **mark}, "did not arrive"),
+        "a path of 9,000 characters": ({"path": "/tmp/" + "a" * 9000, **mark}, "did not arrive"),
+        "a deep list": (_deep_list(), "did not arrive"),
     }
 
 
@@ -149,6 +177,7 @@ def requests() -> dict[str, tuple[str, Callable[[], dict[str, Any]], str]]:
     upload, canvas, join = (f"/gradio_api/{name}" for name in ("upload", "component_server/", "queue/join"))
     json_text = {"Content-Type": "application/json"}
     form = "multipart/form-data; boundary=x"
+    session = {"session_hash": "a"}
     too_large = "413: That is too large; the limit is {} MB."
     return {
         "90 MB upload": (upload, lambda: {"files": {"files": ("a.png", bytes(LARGE))}}, too_large.format(80)),
@@ -165,7 +194,30 @@ def requests() -> dict[str, tuple[str, Callable[[], dict[str, Any]], str]]:
         "90 MB event": (join, lambda: {"content": b" " * LARGE, "headers": json_text}, too_large.format(16)),
         "15 MB frame, no JSON": (canvas, lambda: {"content": b"[" * 15 * MEGA, "headers": json_text}, "400: .*Invalid"),
         "file for the canvas": (canvas, lambda: {"files": {"files": ("a.png", b"a")}}, "415"),
-        "screen recording": ("/gradio_api/process_recording", lambda: {"files": {"video": ("a", b"a")}}, "415"),
+        "screen recording": (
+            "/gradio_api/process_recording", lambda: {"files": {"video": ("a", b"a")}}, "404: Not found",
+        ),
+        "file for the canvas, odd case": (canvas, lambda: multipart("Multipart/form-data; boundary=x"), "415"),
+        "file for the canvas, spaces": (canvas, lambda: multipart("MULTIPART/Form-Data ;  boundary=x"), "415"),
+        "file for the canvas, two types": (
+            canvas, lambda: multipart(form, ("Content-Type", "application/json")), "400: .*twice",
+        ),
+        "file for the canvas, in chunks": (
+            canvas, lambda: {"content": chunks(MEGA), "headers": {"Content-Type": form.replace("m", "M")}}, "415",
+        ),
+        "component that is not there": (
+            canvas, lambda: {"json": {"data": 1, "component_id": 9999, "fn_name": "redraw", **session}},
+            "400: .*cannot be answered",
+        ),
+        "component that is a list": (canvas, lambda: {"json": {"component_id": [], "fn_name": {}}}, "HTTP 4"),
+        "no object for the canvas": (canvas, lambda: {"json": [1]}, "HTTP 4"),
+        "event that is not there": (join, lambda: {"json": {"data": [], "fn_index": 999, **session}}, "HTTP 4"),
+        "event without a function": (join, lambda: {"json": {"data": [], **session}}, "HTTP 4"),
+        "event by a list": (join, lambda: {"json": {"data": 7, "fn_index": [[]]}}, "HTTP 4"),
+        "cancel of nothing": (
+            "/gradio_api/cancel", lambda: {"json": {"fn_index": -1, "event_id": "b", **session}}, "HTTP [24]",
+        ),
+        "code for the page": ("/gradio_api/vibe-code", lambda: {"json": {"code": "1"}}, "404: Not found"),
     }  # fmt: skip
 
 
@@ -180,12 +232,23 @@ def cases(address: str) -> list[Case]:
         answer = f"limit is 262144 pixels|512×512|PNG|empty|{answer}"
         found.append(Case(f"{name} as a frame", partial(by_canvas, partial(_url_of, make)), answer))
     for name, (payload, answer) in payloads(address).items():
-        found.append(Case(f"{name} as a file", partial(by_payload, "photo_to_sketch", payload), answer))
+        found.append(
+            Case(f"{name} as a file", partial(by_payload, "photo_to_sketch", payload), f"{answer}|{NOT_AS_EXPECTED}")
+        )
     found.append(Case("2 MB of text as a frame", partial(by_canvas, lambda: "a" * 2 * MEGA), "PNG data URL"))
     found.append(Case("15 MB data URL as a frame", partial(by_canvas, lambda: data_url(bytes(11 * MEGA))), "too large"))
     found.append(Case("a deep list as a frame", partial(by_canvas, _deep_list), "PNG data URL"))
     for name, (path, request, answer) in requests().items():
         found.append(Case(name, partial(by_post, path, request), answer))
+    for count in (0, 5):
+        found.append(
+            Case(
+                f"an event with {count} inputs",
+                partial(by_inputs, [7] * count),
+                "did not arrive|not what this event takes",
+            )
+        )
+    found.append(Case("the file alone", by_file_alone, PICTURE))
     for path in ("/etc/passwd", "app.py", "../app.py", "weights/config.json"):
         found.append(Case(f"download of {path}", partial(by_get, f"/gradio_api/file={path}"), "HTTP 40[34]"))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import socket
 import urllib.error
 import urllib.parse
@@ -16,7 +17,7 @@ import app
 from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, save_weights
 from demo.page import build_demo
-from tests.browser import PHOTO, ZIGZAG, canvas, draw, ink, open_page, picture, serve
+from tests.browser import PHOTO, ROOT, ZIGZAG, canvas, draw, ink, open_page, picture, serve
 from tests.conftest import TINY
 from tests.server import running_server
 
@@ -101,6 +102,41 @@ def test_a_private_demo_runs_without_its_share_link(weights_folder: Path) -> Non
         assert "Sketch" in visitor.open(f"{server.url}/config").read().decode()
 
 
+def test_the_password_may_come_by_the_environment(weights_folder: Path) -> None:
+    with running_server(str(weights_folder), CYCLEGAN_AUTH="me:sec:ret") as server:
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{server.url}/config")
+        visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        visitor.open(f"{server.url}/login", urllib.parse.urlencode({"username": "me", "password": "sec:ret"}).encode())
+        assert "Sketch" in visitor.open(f"{server.url}/config").read().decode()
+
+
+@pytest.mark.parametrize("auth", ["", "nobody", ":", "me:", ":secret"])
+def test_half_a_password_opens_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], auth: str
+) -> None:
+    for arguments in (["--auth", auth], []):
+        monkeypatch.setenv("CYCLEGAN_AUTH", auth)
+        with pytest.raises(SystemExit):
+            app.main(arguments)
+        assert "USER:PASSWORD" in capsys.readouterr().err
+
+
+def test_help_names_the_environment_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app.main(["--help"])
+    assert "CYCLEGAN_AUTH=USER:PASSWORD" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("path", [ROOT / "app.py", *(ROOT / "demo").rglob("*.py")], ids=lambda path: path.name)
+def test_text_is_read_as_utf_8_wherever_the_page_runs(path: Path) -> None:
+    """Windows has another encoding where none is given."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
+        if isinstance(node, ast.Call) and name in ("read_text", "write_text"):
+            assert "encoding" in {keyword.arg for keyword in node.keywords}, f"line {node.lineno}"
+
+
 def test_taken_port_gives_the_next() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -123,9 +159,3 @@ def test_what_is_no_port_is_said_in_one_sentence(
 def test_the_port_of_the_command_line_wins_over_nonsense_around_it(weights_folder: Path) -> None:
     with running_server(str(weights_folder), GRADIO_SERVER_PORT="abc") as server:
         assert "Sketch ↔ Photo" in urllib.request.urlopen(server.url).read().decode()
-
-
-def test_auth_needs_user_and_password(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        app.main(["--auth", "nobody"])
-    assert "USER:PASSWORD" in capsys.readouterr().err

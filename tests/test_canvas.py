@@ -11,7 +11,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from cyclegan.inference import Translator
-from demo.draw import put_back, treatment
+from demo.draw import prepare, put_back
 from demo.page import EXAMPLES
 from tests.browser import PHOTO, RETURNED, ZIGZAG, canvas, draw, drawing_area, ink, open_page, picture
 
@@ -45,7 +45,7 @@ def test_photo_is_the_translators(page: Page, translator: Translator) -> None:
     x, y = page.evaluate("JSON.parse(sessionStorage.getItem('sketch-photo-drawing'))[0][0].points[0]")
     draw(page, [(0.2, 0.8), (0.8, 0.7)])
     photo, returned = picture(page, PHOTO), picture(page, RETURNED)
-    normalised = treatment(Image.fromarray(canvas(page)), 64, tidy=True)
+    normalised = prepare(Image.fromarray(canvas(page)), 64, tidy=True)
     seed = round(10 * x) + 31 * round(10 * y)  # the first stroke's: the sheet keeps its colours
     expected = translator.round_trip(normalised.sheet, "sketch_to_photo", seed)
     assert np.array_equal(photo, np.asarray(put_back(normalised, expected[0])))

@@ -26,8 +26,8 @@ from demo.draw import (
     answer_film,
     answer_frame,
     answer_vary,
-    critics_of,
     data_url,
+    discriminators_of,
     draw_tab,
 )
 from demo.page import EXAMPLES
@@ -111,24 +111,24 @@ def test_tidied_is_treated_and_put_back(translator: Translator, small: Image.Ima
     assert np.abs(decode(live["photo"]).astype(int) - np.asarray(normalised.put_back(photo))).mean() < 8
 
 
-def test_critics_are_asked_when_the_pen_is_up(translator: Translator, small: Image.Image) -> None:
-    critics = critics_of(translator)
+def test_discriminators_are_asked_when_the_pen_is_up(translator: Translator, small: Image.Image) -> None:
+    discriminators = discriminators_of(translator)
     frame = {"image": png_url(small), "final": True, "judge": True}
-    answer = answer_frame(translator, frame, critics)
+    answer = answer_frame(translator, frame, discriminators)
     assert "opinion" in answer["opinion"]["sentence"]
     for name in ("photo", "returned"):
         assert decode(answer["opinion"][name]).shape == decode(answer[name]).shape
         assert not np.array_equal(decode(answer["opinion"][name]), decode(answer[name]))
-    assert "opinion" not in answer_frame(translator, frame | {"judge": False}, critics)
-    assert "opinion" not in answer_frame(translator, frame | {"final": False}, critics)
+    assert "opinion" not in answer_frame(translator, frame | {"judge": False}, discriminators)
+    assert "opinion" not in answer_frame(translator, frame | {"final": False}, discriminators)
     assert "opinion" not in answer_frame(translator, frame, None)
 
 
-def test_no_critics_without_their_files(weights_folder: Path) -> None:
-    assert critics_of(None) is None
-    assert critics_of(Translator.from_pretrained(weights_folder)) is not None
+def test_no_discriminators_without_their_files(weights_folder: Path) -> None:
+    assert discriminators_of(None) is None
+    assert discriminators_of(Translator.from_pretrained(weights_folder)) is not None
     (weights_folder / "discriminator_D_Y.pth").unlink()
-    assert critics_of(Translator.from_pretrained(weights_folder)) is None
+    assert discriminators_of(Translator.from_pretrained(weights_folder)) is None
 
 
 # --- variations, time-lapse -----------------------------------------------------------------------------------------

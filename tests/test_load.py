@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.load import LINE, Tally, table, watched_visit
+from tests.load import HEAD, Tally, table, watched_visit
 from tests.server import Server
 
 pytest_plugins = ["tests.server_fixtures"]
@@ -19,8 +19,11 @@ def test_everybody_gets_his_own_pictures(server: Server) -> None:
         assert row["pictures"] > 0
         assert row["p50"] <= row["p95"] <= row["p99"] <= row["longest"]
         assert [row[fault] for fault in ("errors", "swapped", "wrong", "lost")] == [0, 0, 0, 0]
-    assert table(run).count("\n") == 1
-    assert len(LINE.format(**drawing)) > 0
+    first, second = table(run).split("\n")
+    assert first.split()[:3] == ["3", "drawing", str(drawing["pictures"])]
+    assert second.split()[:3] == ["1", "uploading", str(uploading["pictures"])]
+    assert first.split()[10:13] == second.split()[10:13] == ["0", "0", "0"]  # swapped, wrong, lost
+    assert len(second) == HEAD.index("lost") + len("lost")  # each number ends under its heading
 
 
 @pytest.mark.parametrize(

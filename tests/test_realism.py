@@ -1,4 +1,4 @@
-"""The critics' opinion: the right critic, over the right place, loaded late and once, or one clear sentence."""
+"""The discriminators' opinion: the right one, over the right place, loaded late and once, or one clear sentence."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,40 +13,43 @@ from cyclegan.images import to_tensor
 from cyclegan.models import Discriminator
 from cyclegan.weights import FILES, StateDict, Weights, WeightsError
 from demo import realism
-from demo.realism import Critics, spread
+from demo.realism import Discriminators, spread
 from tests.conftest import TINY, make_networks
 
 Make = Callable[..., Image.Image]
 
 
 @pytest.fixture
-def critics(states: dict[str, StateDict]) -> Critics:
-    return Critics(Weights(TINY, states, "tests/"))
+def discriminators(states: dict[str, StateDict]) -> Discriminators:
+    return Discriminators(Weights(TINY, states, "tests/"))
 
 
-def test_each_critic_judges_its_own_kind(critics: Critics, make_photo: Make) -> None:
+def test_each_discriminator_judges_its_own_domain(discriminators: Discriminators, make_photo: Make) -> None:
     networks, photo = make_networks(), make_photo()
-    for of, name in realism.CRITICS.items():
+    for of, name in realism.DISCRIMINATORS.items():
         network = networks[name].eval()
         with torch.no_grad():
             expected = network(to_tensor(photo)[None]).mean().item()
-        opinion = critics.opinion(photo, of)
+        opinion = discriminators.opinion(photo, of)
         assert opinion.score == pytest.approx(expected, abs=1e-6)
         assert opinion.sentence.startswith(f"The critic takes {100 * expected:.0f} % of this {of} for real. ")
-    assert critics.opinion(photo, "photo").score != pytest.approx(critics.opinion(photo, "sketch").score, abs=1e-4)
+    of_photo, of_sketch = discriminators.opinion(photo, "photo"), discriminators.opinion(photo, "sketch")
+    assert of_photo.score != pytest.approx(of_sketch.score, abs=1e-4)
 
 
-def test_a_critic_judges_by_the_statistics_of_its_training(
-    critics: Critics, states: dict[str, StateDict], make_photo: Make
+def test_a_discriminator_judges_by_the_statistics_of_its_training(
+    discriminators: Discriminators, states: dict[str, StateDict], make_photo: Make
 ) -> None:
     moved = {key: tensor * 9 + 4 if "running" in key else tensor for key, tensor in states["D_X"].items()}
-    others = Critics(Weights(TINY, {**states, "D_X": moved}, "tests/"))
-    assert abs(critics.opinion(make_photo(), "photo").score - others.opinion(make_photo(), "photo").score) > 1e-3
+    others = Discriminators(Weights(TINY, {**states, "D_X": moved}, "tests/"))
+    assert abs(discriminators.opinion(make_photo(), "photo").score - others.opinion(make_photo(), "photo").score) > 1e-3
 
 
 @pytest.mark.parametrize("size", [(64, 64), (200, 100), (33, 97), (512, 512), (1, 1), (500, 25)])
-def test_the_overlay_is_as_large_as_the_picture(critics: Critics, make_photo: Make, size: tuple[int, int]) -> None:
-    opinion = critics.opinion(make_photo(size), "photo")
+def test_the_overlay_is_as_large_as_the_picture(
+    discriminators: Discriminators, make_photo: Make, size: tuple[int, int]
+) -> None:
+    opinion = discriminators.opinion(make_photo(size), "photo")
     assert (opinion.overlay.size, opinion.overlay.mode) == (size, "RGB")
     assert 0 < opinion.score < 1
 
@@ -80,19 +83,19 @@ def test_the_heat_of_a_wide_picture_is_the_sheets_without_its_margin() -> None:
 def test_real_is_yellow_and_generated_is_blue() -> None:
     grey = Image.new("RGB", (8, 8), (128, 128, 128))
     for value, yellow in ((0.0, False), (1.0, True)):
-        red, _, blue = realism._overlay(grey, np.full((8, 8), value, np.float32)).getpixel((4, 4))  # type: ignore[misc]
+        red, _, blue = realism._overlay(greyscale, np.full((8, 8), value, np.float32)).getpixel((4, 4))  # type: ignore[misc]
         assert (red > blue + 40) if yellow else (blue > red + 40)
 
 
-def test_the_picture_shows_through(critics: Critics, make_drawing: Make) -> None:
+def test_the_picture_shows_through(discriminators: Discriminators, make_drawing: Make) -> None:
     drawing = make_drawing()
     lines = np.asarray(drawing.convert("L")) < 128
-    overlay = np.asarray(critics.opinion(drawing, "sketch").overlay.convert("L"), dtype=int)
+    overlay = np.asarray(discriminators.opinion(drawing, "sketch").overlay.convert("L"), dtype=int)
     assert overlay[lines].mean() < overlay[~lines].mean() - 60
 
 
-def test_a_blank_sheet_has_an_opinion_too(critics: Critics) -> None:
-    assert 0 <= critics.opinion(Image.new("RGB", (64, 64), "white"), "photo").score <= 1
+def test_a_blank_sheet_has_an_opinion_too(discriminators: Discriminators) -> None:
+    assert 0 <= discriminators.opinion(Image.new("RGB", (64, 64), "white"), "photo").score <= 1
 
 
 def test_nothing_is_loaded_before_the_first_question_and_then_once(
@@ -106,28 +109,28 @@ def test_nothing_is_loaded_before_the_first_question_and_then_once(
         return load(source, discriminators)
 
     monkeypatch.setattr(realism, "load_weights", counted)
-    critics = Critics(weights_folder)
+    discriminators = Discriminators(weights_folder)
     assert not loads
     with ThreadPoolExecutor(4) as threads:
-        scores = set(threads.map(lambda _: critics.opinion(make_photo(), "photo").score, range(8)))
+        scores = set(threads.map(lambda _: discriminators.opinion(make_photo(), "photo").score, range(8)))
     assert len(loads) == len(scores) == 1
 
 
 def test_without_discriminators_one_sentence(weights_folder: Path, make_photo: Make) -> None:
     for name in ("D_X", "D_Y"):
         (weights_folder / FILES[name]).unlink()
-    critics = Critics(weights_folder)
-    for of in realism.CRITICS:
+    discriminators = Discriminators(weights_folder)
+    for of in realism.DISCRIMINATORS:
         with pytest.raises(WeightsError) as caught:
-            critics.opinion(make_photo(), of)
+            discriminators.opinion(make_photo(), of)
         assert str(caught.value) == (
             "The critics cannot be asked: discriminator_D_X.pth cannot be read: No such file or directory."
         )
 
 
-def test_critics_larger_than_the_picture_are_refused(states: dict[str, StateDict], make_photo: Make) -> None:
+def test_discriminators_larger_than_the_picture_are_refused(states: dict[str, StateDict], make_photo: Make) -> None:
     config = TINY.model_copy(
         update={"image_size": 32, "discriminator": TINY.discriminator.model_copy(update={"channels": (4, 4, 4, 4)})}
     )
     with pytest.raises(WeightsError, match="patches are larger than the picture"):
-        Critics(Weights(config, states, "tests/")).opinion(make_photo(), "photo")
+        Discriminators(Weights(config, states, "tests/")).opinion(make_photo(), "photo")

@@ -59,7 +59,13 @@ def test_a_photo_is_never_tidied(translator: Translator, make_photo: Make) -> No
     assert tidied.result.tobytes() == raw.result.tobytes()
 
 
-@pytest.mark.parametrize("payload", [None, [], "x", {}, {"path": None}, {"path": "/etc/passwd"}, {"path": "x/../../y"}])
+NO_FILES = [
+    None, [], "x", 7, [[[]]], {}, {"path": None}, {"path": ""}, {"path": 7}, {"path": ["a"]}, {"path": "/etc/passwd"},
+    {"path": "x/../../y"}, {"path": "a\0b"}, {"path": "\ud800"}, {"path": "a" * 9000},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", NO_FILES)
 def test_only_gradios_own_files_are_opened(tmp_path: Path, payload: Any) -> None:
     with pytest.raises(ImageError, match="did not arrive"):
         uploaded_file(payload, str(tmp_path))
@@ -162,10 +168,10 @@ def test_bytes_beyond_the_limit_are_refused_and_the_rest_is_done(
 
 
 def test_only_a_few_small_pictures_stay_in_memory(translator: Translator, make_photo: Make, tmp_path: Path) -> None:
-    files = [upload(tmp_path, "large.png", make_photo((400, 300)))] * (batch.SHOWN + 2)
+    files = [upload(tmp_path, "large.png", make_photo((400, 300)))] * (batch.GALLERY_SIZE + 2)
     *_, end = translate_all(translator, "photo_to_sketch", False, files, str(tmp_path))
-    assert {picture.size for picture, _ in end.pictures} == {(batch.SHOWN_SIDE, batch.SHOWN_SIDE * 3 // 4)}
-    assert len(end.pictures) == batch.SHOWN
+    assert {picture.size for picture, _ in end.pictures} == {(batch.THUMBNAIL_SIDE, batch.THUMBNAIL_SIDE * 3 // 4)}
+    assert len(end.pictures) == batch.GALLERY_SIZE
     with ZipFile(end.path) as archive:
         assert len(archive.namelist()) == len(files)
         assert Image.open(archive.open("large.png")).size == (400, 300)

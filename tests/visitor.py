@@ -62,8 +62,11 @@ class Visitor:
 
     async def translate(self, direction: str, upload: Any) -> list[Any]:
         """The outputs of an upload tab's event, through the queue."""
+        return await self.call(direction, [upload, True] if direction == "sketch_to_photo" else [upload])  # True: tidy
+
+    async def call(self, direction: str, inputs: list[Any]) -> list[Any]:
+        """The outputs of an upload tab's event with just these inputs."""
         call = f"/gradio_api/call/{direction}"
-        inputs = [upload, True] if direction == "sketch_to_photo" else [upload]  # True: tidy the drawing
         event = _checked(await self._client.post(call, json={"data": inputs})).json()["event_id"]
         async with self._client.stream("GET", f"{call}/{event}") as stream:
             kind = ""
