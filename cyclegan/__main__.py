@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from cyclegan.config import ConfigError
-from cyclegan.drawing.vector import to_svg, vectorise
+from cyclegan.drawing.vector import line_width, to_svg, vectorise
 from cyclegan.hub import DEFAULT_FOLDER
 from cyclegan.images import SUFFIXES, ImageError, open_image, to_rgb
 from cyclegan.inference import DETAIL, Translator
@@ -277,7 +277,8 @@ def _save(result: Image.Image, output: Path) -> None:
     if output.suffix.lower() != ".svg":
         result.save(output)
     else:
-        output.write_text(to_svg(vectorise(np.asarray(result))), encoding="utf-8")
+        pixels = np.asarray(result)
+        output.write_text(to_svg(vectorise(pixels), line_width(pixels)), encoding="utf-8")
 
 
 def _fail(message: str) -> int:

@@ -17,8 +17,8 @@ from PIL import Image
 
 from cyclegan import images
 from cyclegan.images import ImageError
-from cyclegan.inference import Direction, Translator
-from demo.pictures import safe_name, translate, uploaded_file
+from cyclegan.inference import DETAIL, Direction, Translator
+from demo.pictures import detail_of, safe_name, svg_of, translate, uploaded_file
 from demo.widgets import message, remark
 
 MAX_FILES = 50
@@ -49,7 +49,7 @@ class Batch:
 
 
 def translate_all(
-    translator: Translator, direction: Direction, tidy: bool, uploads: Any, folder: str
+    translator: Translator, direction: Direction, tidy: bool, uploads: Any, folder: str, detail: float = DETAIL
 ) -> Generator[Batch, None, None]:
     """Write the results into a ZIP below Gradio's `folder`, and yield after each picture; the ZIP is whole at the end.
 
@@ -75,13 +75,15 @@ def translate_all(
                     if size > MAX_BYTES:
                         raise ImageError(f"“{source.name}” is beyond the {MAX_BYTES // 10**6} MB that go at once.")
                     picture = images.to_rgb(images.open_image(source))
-                    result = translate(translator, picture, direction, tidy).result
+                    result = translate(translator, picture, direction, tidy, detail).result
                 except ImageError as error:
                     batch.errors.append(str(error))
                 else:
                     name = safe_name(source.stem, taken)
                     with archive.open(f"{name}.png", "w") as entry:
                         result.save(entry, "PNG", compress_level=1)
+                    if direction == "photo_to_sketch":
+                        archive.writestr(f"{name}.svg", svg_of(result))
                     if len(batch.pictures) < GALLERY_SIZE:
                         result.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
                         batch.pictures.append((result, name))
@@ -96,8 +98,10 @@ def translate_all(
             shutil.rmtree(batch.path.parent)
 
 
-def batch_panel(translator: Translator | None, problem: str, direction: Direction, tidy: gr.Checkbox) -> None:
-    """Files, a button, a bar, a ZIP; `tidy` is the switch of the tab."""
+def batch_panel(
+    translator: Translator | None, problem: str, direction: Direction, tidy: gr.Checkbox, detail: gr.Slider
+) -> None:
+    """Files, a button, a bar, a ZIP; `tidy` and `detail` are those of the tab."""
 
     def begin() -> dict[Any, Any]:
         bar = '<progress aria-label="Pictures done"></progress>'
@@ -106,12 +110,13 @@ def batch_panel(translator: Translator | None, problem: str, direction: Directio
             gallery: gr.Gallery(None, visible=False), **running(True),
         }  # fmt: skip
 
-    def run(uploads: list[Any] | None, tidied: bool) -> Iterator[dict[Any, Any]]:
+    def run(uploads: list[Any] | None, tidied: bool, amount: Any) -> Iterator[dict[Any, Any]]:
         if translator is None:
             yield {status: message(problem), **running(False)}
             return
         try:
-            with closing(translate_all(translator, direction, tidied, uploads or [], files.GRADIO_CACHE)) as steps:
+            work = translate_all(translator, direction, tidied, uploads or [], files.GRADIO_CACHE, detail_of(amount))
+            with closing(work) as steps:
                 for batch in steps:
                     yield {status: progress(batch)}
         except ImageError as error:
@@ -152,7 +157,7 @@ def batch_panel(translator: Translator | None, problem: str, direction: Directio
     quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
     begun = start.click(begin, queue=False, **quiet)
     work = begun.then(
-        run, [files, tidy], preprocess=False, concurrency_id="batch", concurrency_limit=1, **quiet
+        run, [files, tidy, detail], preprocess=False, concurrency_id="batch", concurrency_limit=1, **quiet
     )  # one batch at a time: beside it the pictures of the other tabs wait for one of its pictures at most
     stop.click(stopped, queue=False, cancels=work, **quiet)
 

@@ -7,12 +7,14 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from cyclegan import images
 from cyclegan.drawing.normalise import normalise
+from cyclegan.drawing.vector import line_width, to_svg, vectorise
 from cyclegan.images import ImageError
-from cyclegan.inference import MAX_RESULT_PIXELS, Direction, Translator
+from cyclegan.inference import DETAIL, MAX_RESULT_PIXELS, Direction, Translator
 
 BROWSERS_SHOW = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
 UNSAFE = re.compile(r"[^\w ()+-]+")  # in the name of a file, wherever it is unpacked
@@ -25,13 +27,15 @@ class Translated(NamedTuple):
     result: Image.Image
     returned: Image.Image
     remark: str
-    """What the sketch doctor has to say, or nothing."""
+    """What was changed before the networks saw the drawing, or nothing."""
 
 
-def translate(translator: Translator, picture: Image.Image, direction: Direction, tidy: bool) -> Translated:
-    """There and back again; `tidy` has the sketch doctor see a drawing first, else the networks get it as it is."""
+def translate(
+    translator: Translator, picture: Image.Image, direction: Direction, tidy: bool = True, detail: float = DETAIL
+) -> Translated:
+    """There and back again; `tidy` normalises a drawing first, `detail` is of a photo's sketch."""
     if direction == "photo_to_sketch" or not tidy:
-        return Translated(*translator.round_trip(picture, direction), "")
+        return Translated(*translator.round_trip(picture, direction, detail=detail), "")
     picture = images.resize(picture, images.size_within(*picture.size, MAX_RESULT_PIXELS))
     treatment = normalise(picture, translator.config.image_size)
     photo, returned = translator.round_trip(treatment.sheet, direction)
@@ -51,6 +55,26 @@ def uploaded_file(upload: Any, folder: str) -> Path:
     except (OSError, ValueError):  # too long a name, a NUL or half a character in it
         pass
     raise ImageError("The picture did not arrive; upload it as a file.")
+
+
+def detail_of(value: Any) -> float:
+    """The amount of detail that a visitor, or an API caller, asks for; raises ImageError if it is none."""
+    if isinstance(value, int | float) and 0 <= value <= 1:
+        return float(value)
+    raise ImageError("The amount of detail is a number from 0 to 1.")
+
+
+def svg_of(drawing: Image.Image) -> str:
+    """The lines of an RGB drawing as paths, as wide as they are."""
+    pixels = np.asarray(drawing)
+    return to_svg(vectorise(pixels), line_width(pixels))
+
+
+def save_svg(drawing: Image.Image, folder: str, name: str) -> str:
+    """As `save_png`, as paths."""
+    path = Path(tempfile.mkdtemp(dir=folder)) / name
+    path.write_text(svg_of(drawing), encoding="utf-8")
+    return str(path)
 
 
 def save_png(image: Image.Image, folder: str, name: str) -> str:

@@ -10,9 +10,9 @@ import gradio as gr
 
 from cyclegan import images
 from cyclegan.images import ImageError
-from cyclegan.inference import Direction, Translator
+from cyclegan.inference import DETAIL, Direction, Translator
 from demo.batch import batch_panel
-from demo.pictures import BROWSERS_SHOW, safe_name, save_png, translate, uploaded_file
+from demo.pictures import BROWSERS_SHOW, detail_of, safe_name, save_png, save_svg, translate, uploaded_file
 from demo.widgets import WEB, foot_line, message, milliseconds_since, remark
 
 
@@ -44,11 +44,13 @@ def upload_tab(
     words = WORDS[direction]
     sketch_first = direction == "sketch_to_photo"
 
-    def answer(upload: dict[str, Any] | None, tidy: bool = True) -> dict[Any, Any]:
-        """All that changes on the page when `upload` is the picture."""
-        nothing = dict.fromkeys((result, returned, slider), None) | {
-            save: gr.DownloadButton(value=None, interactive=False)
-        }
+    def from_photo(upload: dict[str, Any] | None, amount: Any = DETAIL) -> dict[Any, Any]:
+        return answer(upload, amount=amount)
+
+    def answer(upload: dict[str, Any] | None, tidy: bool = True, amount: Any = DETAIL) -> dict[Any, Any]:
+        """All that changes on the page when `upload` is the picture; `amount` of detail."""
+        nothing = dict.fromkeys((result, returned, slider), None)
+        nothing |= {button: gr.DownloadButton(value=None, interactive=False) for button in (save, save_paths)}
         nothing |= {button: gr.Button(interactive=False) for button in needy}
         nothing |= {alert: "", said: "", foot: foot_line(translator)}
         if upload is None:
@@ -62,12 +64,13 @@ def upload_tab(
             shown = None if image.format in BROWSERS_SHOW else path.stem
             image = images.to_rgb(image)
             start = time.perf_counter()
-            translated = translate(translator, image, direction, tidy)
+            translated = translate(translator, image, direction, tidy, detail_of(amount))
         except ImageError as error:
             return {**nothing, picture: None, alert: message(str(error))}
         took = milliseconds_since(start)
         name = safe_name(path.stem, set())
         made = save_png(translated.result, folder, f"{name}-{words.made.lower()}.png")
+        paths = None if sketch_first else save_svg(translated.result, folder, f"{name}-sketch.svg")
         given = save_png(image, folder, f"{name}.png") if shown else str(path)
         return {
             **({picture: given} if shown else {}),
@@ -75,6 +78,7 @@ def upload_tab(
             returned: save_png(translated.returned, folder, f"{name}-back.png"),
             slider: (given, made),
             save: gr.DownloadButton(value=made, interactive=True),
+            **({} if sketch_first else {save_paths: gr.DownloadButton(value=paths, interactive=True)}),
             **{button: gr.Button(interactive=True) for button in needy},
             alert: "",
             said: remark(translated.remark),
@@ -93,21 +97,28 @@ def upload_tab(
         returned = gr.Image(label=words.back, **kind)
     with gr.Row(elem_classes="below"):
         tidy = gr.Checkbox(True, label="Tidy my drawing", container=False, visible=sketch_first)
+        detail = gr.Slider(
+            0, 1, DETAIL, step=0.05, label="Detail", min_width=220, container=False,
+            visible=not sketch_first and translator is not None and translator.config.generator.detail,
+        )  # fmt: skip
         compare = gr.Checkbox(False, label="Slide to compare", container=False)
         save = gr.DownloadButton(f"Save {words.made.lower()}", size="sm", interactive=False)
+        save_paths = gr.DownloadButton("Save as SVG", size="sm", interactive=False, visible=not sketch_first)
         both = gr.Button("Save both", size="sm", interactive=False)
         edit = gr.Button("Edit these lines", size="sm", interactive=False, visible=not sketch_first)
     said = gr.HTML(elem_classes="said")
     needy = [both, edit]
 
-    outputs = [picture, result, returned, slider, save, *needy, alert, said, foot]
+    outputs = [picture, result, returned, slider, save, save_paths, *needy, alert, said, foot]
     # Without preprocessing the file arrives unopened, and what is wrong with it is said by cyclegan.images.
     run: dict[str, Any] = {
-        "inputs": [picture, tidy] if sketch_first else picture, "outputs": outputs, "preprocess": False,
+        "inputs": [picture, tidy] if sketch_first else [picture, detail], "outputs": outputs, "preprocess": False,
         "show_progress": "hidden", "concurrency_id": "model", "concurrency_limit": 1,
     }  # fmt: skip
-    picture.input(answer, api_name=direction, trigger_mode="always_last", **run)
-    tidy.input(answer, api_visibility="private", trigger_mode="always_last", **run)
+    respond = answer if sketch_first else from_photo
+    picture.input(respond, api_name=direction, trigger_mode="always_last", **run)
+    tidy.input(respond, api_visibility="private", trigger_mode="always_last", **run)
+    detail.release(respond, api_visibility="private", trigger_mode="always_last", **run)
     compare.input(
         lambda on: (gr.Image(visible=not on), gr.ImageSlider(visible=on)),
         compare, [result, slider], queue=False, show_progress="hidden", api_visibility="private",
@@ -118,6 +129,6 @@ def upload_tab(
             [[str(path)] for path in examples], picture, label="Or try one of these", examples_per_page=12
         )
         gr.HTML(f'<p class="source">{words.source}</p>')
-        shelf.load_input_event.then(answer, api_visibility="private", **run)
-    batch_panel(translator, problem, direction, tidy)
+        shelf.load_input_event.then(respond, api_visibility="private", **run)
+    batch_panel(translator, problem, direction, tidy, detail)
     return UploadTab(result, edit)

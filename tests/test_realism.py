@@ -81,7 +81,7 @@ def test_the_heat_of_a_wide_picture_is_the_sheets_without_its_margin() -> None:
 
 
 def test_real_is_yellow_and_generated_is_blue() -> None:
-    grey = Image.new("RGB", (8, 8), (128, 128, 128))
+    greyscale = Image.new("RGB", (8, 8), (128, 128, 128))
     for value, yellow in ((0.0, False), (1.0, True)):
         red, _, blue = realism._overlay(greyscale, np.full((8, 8), value, np.float32)).getpixel((4, 4))  # type: ignore[misc]
         assert (red > blue + 40) if yellow else (blue > red + 40)

@@ -59,7 +59,7 @@ def test_a_photo_is_never_tidied(translator: Translator, make_photo: Make) -> No
     assert tidied.result.tobytes() == raw.result.tobytes()
 
 
-NO_FILES = [
+NO_FILES: list[Any] = [
     None, [], "x", 7, [[[]]], {}, {"path": None}, {"path": ""}, {"path": 7}, {"path": ["a"]}, {"path": "/etc/passwd"},
     {"path": "x/../../y"}, {"path": "a\0b"}, {"path": "\ud800"}, {"path": "a" * 9000},
 ]  # fmt: skip

@@ -4,9 +4,10 @@ from xml.etree import ElementTree as ET
 
 import cv2
 import numpy as np
+import pytest
 
 from cyclegan.drawing.inking import Drawing, Stroke, Style, ink
-from cyclegan.drawing.vector import to_svg, vectorise
+from cyclegan.drawing.vector import line_width, to_svg, vectorise
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -39,13 +40,18 @@ def test_strokes_ink_to_the_same_drawing_in_any_pen() -> None:
 
 
 def test_svg_has_a_path_per_stroke_and_no_bitmap() -> None:
-    root = ET.fromstring(to_svg(vectorise(sheet()), width=2.56))
+    root = ET.fromstring(to_svg(vectorise(sheet()), width=2))
     assert (root.get("width"), root.get("height"), root.get("viewBox")) == ("200", "160", "0 0 200 160")
     assert len(root.findall(f".//{SVG}path")) == 2
     assert not root.findall(f".//{SVG}image")
     (group,) = root.findall(f"{SVG}g")
     assert group.get("stroke-width") == "2"
     assert [path.get("d", "").endswith("Z") for path in group].count(True) == 1
+
+
+def test_the_width_of_lines_is_measured() -> None:
+    assert line_width(sheet()) == pytest.approx(5, abs=0.7)
+    assert line_width(np.full((64, 64, 3), 255, np.uint8)) == 1
 
 
 def test_a_blank_sheet_is_an_svg_without_paths() -> None:

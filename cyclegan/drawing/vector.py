@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from cyclegan.drawing.inking import REFERENCE, Drawing, Stroke
+from cyclegan.drawing.inking import Drawing, Stroke
 from cyclegan.drawing.skeleton import pixel_paths, thinned
 from cyclegan.drawing.tracing import smooth_path
 from cyclegan.images import RGBArray
@@ -30,17 +30,19 @@ def vectorise(drawing: RGBArray) -> Drawing:
     return Drawing((width, height), tuple(strokes))
 
 
-def to_svg(drawing: Drawing, width: float = 2.0) -> str:
-    """An SVG document of the drawing's size with one path per stroke, in black on white.
+def line_width(drawing: RGBArray) -> float:
+    """Mean width of the lines of a raster ``drawing`` (H×W×3 uint8, dark on light) in pixels; 1 if it has none."""
+    ink = cv2.cvtColor(drawing, cv2.COLOR_RGB2GRAY) < INK
+    return max(float(ink.sum()) / max(int(thinned(ink).sum()), 1), 1.0)
 
-    ``width``: of the pen, in pixels on a drawing whose longer side has 256, as in `inking.Style`.
-    """
-    pen = width * max(drawing.size) / REFERENCE
+
+def to_svg(drawing: Drawing, width: float = 2.0) -> str:
+    """An SVG document of the drawing's size with one path per stroke, in black on white, ``width`` pixels wide."""
     paths = "".join(f'<path d="{_path_data(stroke)}"/>' for stroke in drawing.strokes if len(stroke.points) > 1)
     across, down = drawing.size
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{across}" height="{down}" viewBox="0 0 {across} {down}">'
-        f'<rect width="100%" height="100%" fill="#fff"/><g fill="none" stroke="#000" stroke-width="{pen:g}" '
+        f'<rect width="100%" height="100%" fill="#fff"/><g fill="none" stroke="#000" stroke-width="{width:.3g}" '
         f'stroke-linecap="round" stroke-linejoin="round">{paths}</g>'
         "</svg>\n"
     )

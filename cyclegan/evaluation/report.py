@@ -170,8 +170,8 @@ def photo_to_sketch(
 
 
 def pen_changes(translator: Translator, held_out: HeldOut) -> dict[str, float]:
-    """Mean `metrics.pen_change` of drawings in pens of 1 to 8 px: as they are, and normalised first, as on the page. The
-    ceiling is that of the drawings themselves."""
+    """Mean `metrics.pen_change` of drawings in pens of 1 to 8 px: as they are, and normalised first, as on the page.
+    The ceiling is that of the drawings themselves."""
     found: dict[str, list[float]] = {"lines": [], "normalised": [], "ceiling": []}
     for drawing, mask in list(zip(held_out.drawings, held_out.masks, strict=True))[:PEN_DRAWINGS]:
         sheets = np.stack([drawn_by(replace(CANONICAL, width=float(width)), drawing) for width in PENS])
