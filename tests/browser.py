@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from app import free_port
-from demo.page import launch
+from cyclegan.demo.app import free_port
+from cyclegan.demo.page import launch
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from cyclegan.demo.page import build_demo
 from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, save_weights
-from demo.page import build_demo
 from tests.browser import CHROMIUM_FLAGS, chromium_path, open_page, serve
 from tests.conftest import TINY
 

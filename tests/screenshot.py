@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from demo.page import EXAMPLES
+from cyclegan.demo.page import EXAMPLES
 from tests.browser import CHROMIUM_FLAGS, RETURNED, ROOT, canvas, chromium_path, open_page, picture
 from tests.server import running_server
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app import free_port
+from cyclegan.demo.app import free_port
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 120

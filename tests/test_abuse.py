@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from demo.guard import MAX_EVENTS_WAITING
+from cyclegan.demo.guard import MAX_EVENTS_WAITING
 from tests import abuse
 from tests.abuse import Case, attempt, by_payload
 from tests.bad_clients import flood, leave, many_events

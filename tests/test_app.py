@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-import app
+from cyclegan.demo import app
+from cyclegan.demo.page import build_demo
 from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, save_weights
-from demo.page import build_demo
 from tests.browser import PHOTO, ROOT, ZIGZAG, canvas, draw, ink, open_page, picture, serve
 from tests.conftest import TINY
 from tests.server import running_server
@@ -128,7 +128,7 @@ def test_help_names_the_environment_variable(capsys: pytest.CaptureFixture[str])
     assert "CYCLEGAN_AUTH=USER:PASSWORD" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("path", [ROOT / "app.py", *(ROOT / "demo").rglob("*.py")], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "cyclegan" / "demo").rglob("*.py")), ids=lambda path: path.name)
 def test_text_is_read_as_utf_8_wherever_the_page_runs(path: Path) -> None:
     """Windows has another encoding where none is given."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

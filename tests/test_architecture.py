@@ -29,22 +29,28 @@ ALLOWED = {
     "evaluation": BASE | {"drawing", "colour", "inference", "training"},
     "publishing": BASE | {"inference"},
     "__init__": {"images", "inference", "weights"},
+    "demo": BASE | {"drawing", "colour", "inference", "publishing"},
     "__main__": BASE | {"__init__", "drawing", "inference", "evaluation", "publishing"},
 }
 OPTIONAL = {"evaluation.features"}  # imports packages of the extra `train` when used, and says so if they are missing
 ONLY_IN = {
-    "gradio": {"demo/"},
+    "gradio": {"cyclegan/demo/"},
     "huggingface_hub": {"cyclegan/hub.py", "cyclegan/publishing/card.py", "cyclegan/publishing/upload.py"},
     "accelerate": {"cyclegan/training/checkpoint.py", "cyclegan/training/trainer.py"},
 }
-DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "huggingface_hub": "huggingface-hub"}
+DISTRIBUTIONS = {
+    "markdown_it": "markdown-it-py",
+    "PIL": "pillow",
+    "cv2": "opencv-python-headless",
+    "huggingface_hub": "huggingface-hub",
+}
 
 
 def sources(root: Path = ROOT) -> dict[str, Path]:
     """Every Python file of the project by its path below `root`."""
     files = [
         *root.glob("*.py"),
-        *(path for top in ("cyclegan", "demo", "train", "tests") for path in root.glob(f"{top}/**/*.py")),
+        *(path for top in ("cyclegan", "train", "tests") for path in root.glob(f"{top}/**/*.py")),
     ]
     return {path.relative_to(root).as_posix(): path for path in sorted(files)}
 
@@ -147,8 +153,8 @@ def test_the_product_knows_no_tests_and_no_scripts() -> None:
         if not name.startswith("tests/"):
             assert "tests" not in roots, name
         if name.startswith("cyclegan/"):
-            assert not roots & {"train", "app", "demo"}, name
-        if name.startswith(("app.py", "demo/")):
+            assert not roots & {"train", "app"}, name
+        if name.startswith(("app.py", "cyclegan/demo/")):
             assert "train" not in roots, name
 
 
@@ -161,7 +167,7 @@ def test_F_is_a_network() -> None:  # noqa: N802
 def test_requirements_are_what_the_app_and_the_command_line_import() -> None:
     """requirements.txt is all that a Space installs: nothing may be missing there, and nothing too much."""
     graph = package_imports()
-    page = [ROOT / "app.py", *(ROOT / "demo").glob("*.py")]
+    page = [ROOT / "app.py", *(ROOT / "cyclegan" / "demo").glob("*.py")]
     called = {name.removeprefix("cyclegan.") for path in page for name in imports(path) if name.startswith("cyclegan.")}
     called = {name if name in graph else name.rpartition(".")[0] for name in called}
     reached, waiting = set[str](), {"__init__", "__main__"} | called & graph.keys()
@@ -171,7 +177,7 @@ def test_requirements_are_what_the_app_and_the_command_line_import() -> None:
         waiting |= graph[module] - reached - OPTIONAL
     files = [*page, *(module_path(module) for module in reached)]
     used = {name.split(".")[0] for path in files for name in imports(path)}
-    used -= {*sys.stdlib_module_names, "cyclegan", "demo"}
+    used -= {*sys.stdlib_module_names, "cyclegan"}
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     listed = {re.split(r"[^\w.-]", line)[0] for line in lines if line and not line.startswith(("#", "-"))}
     assert listed == {DISTRIBUTIONS.get(name, name) for name in used}

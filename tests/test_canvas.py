@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from cyclegan.demo.draw import prepare, put_back
+from cyclegan.demo.page import EXAMPLES
 from cyclegan.inference import Translator
-from demo.draw import prepare, put_back
-from demo.page import EXAMPLES
 from tests.browser import PHOTO, RETURNED, ZIGZAG, canvas, draw, drawing_area, ink, open_page, picture
 
 pytest_plugins = ["tests.browser_fixtures"]

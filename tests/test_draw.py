@@ -1,4 +1,4 @@
-"""What the Draw tab's server answers (demo/draw.py) to whatever it is asked; the page itself has test_canvas.py."""
+"""What the Draw tab answers (cyclegan/demo/draw.py) to whatever it is asked; the page itself has test_canvas.py."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from cyclegan.drawing.normalise import normalise
-from cyclegan.images import ImageError, fit_square
-from cyclegan.inference import Translator
-from demo import draw
-from demo.draw import (
+from cyclegan.demo import draw
+from cyclegan.demo.draw import (
     JPEG_URL,
     MAX_FRAME_CHARACTERS,
     MAX_MOMENTS,
@@ -30,7 +27,10 @@ from demo.draw import (
     discriminators_of,
     draw_tab,
 )
-from demo.page import EXAMPLES
+from cyclegan.demo.page import EXAMPLES
+from cyclegan.drawing.normalise import normalise
+from cyclegan.images import ImageError, fit_square
+from cyclegan.inference import Translator
 from tests.browser import decode
 
 pytest_plugins = ["tests.browser_fixtures"]

@@ -1,4 +1,4 @@
-"""Around the canvas (demo/web/photo.js, extras.js): tidy, compare, realism, six more, time-lapse, save, edit lines."""
+"""Around the canvas (photo.js, extras.js): tidy, compare, realism, six more, time-lapse, save, edit lines."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from playwright.sync_api import Page, expect
 
 from cyclegan import images
 from cyclegan.colour.palettes import COLOURWAYS
+from cyclegan.demo.draw import data_url
+from cyclegan.demo.page import EXAMPLES
 from cyclegan.inference import Translator
-from demo.draw import data_url
-from demo.page import EXAMPLES
 from tests.browser import PATIENCE, PHOTO, RETURNED, ZIGZAG, canvas, decode, draw, ink, picture
 from tests.test_canvas import BLUE, RED, choose
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +12,12 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from starlette.types import Receive, Scope, Send
 
+from cyclegan.demo import guard
+from cyclegan.demo.guard import MAX_BODY_BYTES, RequestGuard, make_room
+from cyclegan.demo.page import build_demo
 from cyclegan.inference import Translator
-from demo import guard
-from demo.guard import MAX_BODY_BYTES, RequestGuard, make_room
-from demo.page import build_demo
 from tests.server import Server
+from tests.visitor import run
 
 pytest_plugins = ["tests.browser_fixtures", "tests.server_fixtures"]
 
@@ -51,7 +51,7 @@ def status(
         answers.append(message)
 
     scope = {"type": "http", "method": method, "path": path, "root_path": root, "headers": headers or []}
-    asyncio.run(RequestGuard(inner)(scope, receive, send))
+    run(RequestGuard(inner)(scope, receive, send))
     return int(answers[0]["status"])
 
 
@@ -196,5 +196,5 @@ def test_uploads_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     async def send(_: Any) -> None: ...
 
-    asyncio.run(RequestGuard(inner, tmp_path)(scope, receive, send))
+    run(RequestGuard(inner, tmp_path)(scope, receive, send))
     assert asked == [tmp_path]

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from cyclegan.demo import model
+from cyclegan.demo.model import Card, CardImage, pictures, read_card, scores, seen, to_html
+from cyclegan.demo.page import build_demo
 from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, save_weights
-from demo import model
-from demo.model import Card, CardImage, pictures, read_card, scores, seen, to_html
-from demo.page import build_demo
 from tests.browser import ROOT, open_page, serve
 from tests.conftest import TINY
 
@@ -138,7 +138,7 @@ BRACKETS = {
 def test_no_card_holds_the_start(tmp_path: Path, piece: str) -> None:
     """500 kB of what makes a parser look back; with regular expressions 8 kB took 25 seconds."""
     (tmp_path / "README.md").write_text("# Card\n\n" + piece * (500_000 // len(piece)), encoding="utf-8")
-    code = "import sys, pathlib; from demo.model import read_card; read_card(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib; from cyclegan.demo.model import read_card; read_card(pathlib.Path(sys.argv[1]))"
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, timeout=60, check=True)
 
 

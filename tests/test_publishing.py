@@ -49,7 +49,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "requirements.txt": "gradio",
         "cyclegan/hub.py": "pass",
         "cyclegan/__pycache__/hub.pyc": "",
-        "demo/web/canvas.js": "1",
+        "cyclegan/demo/web/canvas.js": "1",
         "examples/sketches/shoe.png": "",
         "docs/thumbnail.png": "",
         "docs/other.png": "",
@@ -208,7 +208,7 @@ def test_the_samples_are_a_picture(weights_folder: Path, tmp_path: Path) -> None
 # --- the Space ------------------------------------------------------------------------------------------------------
 
 NEEDED = {
-    *("README.md", "LICENSE", "app.py", "requirements.txt", "cyclegan/hub.py", "demo/web/canvas.js"),
+    *("README.md", "LICENSE", "app.py", "requirements.txt", "cyclegan/hub.py", "cyclegan/demo/web/canvas.js"),
     *("examples/sketches/shoe.png", "docs/thumbnail.png"),
 }
 
@@ -228,10 +228,10 @@ def test_deploy_space_creates_and_updates(
     head = yaml.safe_load(space.files["README.md"].decode().split("---")[1])
     assert head["sdk"] == "gradio"
     assert head["thumbnail"] == "https://huggingface.co/spaces/shoes/demo/resolve/main/docs/thumbnail.png"
-    (project / "demo" / "web" / "canvas.js").rename(project / "demo" / "web" / "canvas.mjs")
+    (project / "cyclegan" / "demo" / "web" / "canvas.js").rename(project / "cyclegan" / "demo" / "web" / "canvas.mjs")
     assert main(arguments) == 0
-    assert "demo/web/canvas.mjs" in space.files
-    assert "demo/web/canvas.js" not in space.files
+    assert "cyclegan/demo/web/canvas.mjs" in space.files
+    assert "cyclegan/demo/web/canvas.js" not in space.files
 
 
 def test_a_space_may_take_its_weights_from_the_hub(logged_in: Hub, project: Path) -> None:
@@ -244,12 +244,12 @@ def test_a_space_may_take_its_weights_from_the_hub(logged_in: Hub, project: Path
 
 
 def test_what_a_space_cannot_be_made_of(logged_in: Hub, project: Path, weights_folder: Path) -> None:
-    with (project / "demo" / "web" / "film.mp4").open("wb") as file:
+    with (project / "cyclegan" / "demo" / "web" / "film.mp4").open("wb") as file:
         file.truncate(10_000_001)
     upload = space_upload("shoes/demo", weights_folder)
     assert upload.variables == {}
-    assert "   10.00 MB  demo/web/film.mp4" in upload.listing()
-    with pytest.raises(PublishError, match=r"demo/web/film\.mp4 is larger than 10 MB"):
+    assert "   10.00 MB  cyclegan/demo/web/film.mp4" in upload.listing()
+    with pytest.raises(PublishError, match=r"cyclegan/demo/web/film\.mp4 is larger than 10 MB"):
         send(upload)
     (project / "README.md").unlink()
     with pytest.raises(PublishError, match=r"README\.md, whose head"):

@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from cyclegan.demo import realism
+from cyclegan.demo.realism import Discriminators, spread
 from cyclegan.images import to_tensor
 from cyclegan.models import Discriminator
 from cyclegan.weights import FILES, StateDict, Weights, WeightsError
-from demo import realism
-from demo.realism import Discriminators, spread
 from tests.conftest import TINY, make_networks
 
 Make = Callable[..., Image.Image]

@@ -8,9 +8,9 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageSequence
 
+from cyclegan.demo import timelapse
+from cyclegan.demo.timelapse import GAP, SIDE, gif
 from cyclegan.images import resize
-from demo import timelapse
-from demo.timelapse import GAP, SIDE, gif
 
 
 def film(data: bytes) -> tuple[list[np.ndarray], list[int], int]:

@@ -19,9 +19,9 @@ import pytest
 from PIL import ExifTags, Image, ImageOps
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
+from cyclegan.demo.pictures import Translated, translate
 from cyclegan.images import open_image, to_rgb
 from cyclegan.inference import Direction, Translator
-from demo.pictures import Translated, translate
 from tests.browser import PHOTO, ZIGZAG, canvas, draw, picture
 
 pytest_plugins = ["tests.browser_fixtures"]
@@ -247,8 +247,8 @@ def test_a_batch_shows_how_far_it_is_and_can_be_stopped(page: Page, monkeypatch:
         folders.append(Path(new_folder(**options)))
         return str(folders[-1])
 
-    monkeypatch.setattr("demo.batch.translate", slow)
-    monkeypatch.setattr("demo.batch.tempfile.mkdtemp", noted)
+    monkeypatch.setattr("cyclegan.demo.batch.translate", slow)
+    monkeypatch.setattr("cyclegan.demo.batch.tempfile.mkdtemp", noted)
     panel = open_tab(page, TABS[0])
     start_batch(panel, {f"{number}.png": png(40, 40) for number in range(5)})
     expect(panel.locator(".bar")).to_contain_text("2 of 5: 1.png")

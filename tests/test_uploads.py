@@ -10,12 +10,12 @@ from zipfile import ZIP_STORED, ZipFile
 import pytest
 from PIL import Image, ImageOps
 
+from cyclegan.demo import batch
+from cyclegan.demo.batch import translate_all
+from cyclegan.demo.pictures import safe_name, save_png, translate, uploaded_file
 from cyclegan.drawing.normalise import normalise
 from cyclegan.images import ImageError
 from cyclegan.inference import Direction, Translator
-from demo import batch
-from demo.batch import translate_all
-from demo.pictures import safe_name, save_png, translate, uploaded_file
 
 pytest_plugins = ["tests.browser_fixtures"]
 

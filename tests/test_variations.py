@@ -6,10 +6,10 @@ import torch
 from PIL import Image, ImageDraw
 
 from cyclegan.colour.palettes import COLOURWAYS
+from cyclegan.demo.variations import variations
 from cyclegan.images import RGBArray, fit_square
 from cyclegan.inference import Direction, Translator
 from cyclegan.weights import StateDict, Weights
-from demo.variations import variations
 from tests.conftest import TINY
 
 CHANGES = ["mirrored", "thicker", "tilted", "smaller", "leaning", "shifted"]

@@ -33,8 +33,7 @@ SPACE_PATTERNS = (
     "app.py",
     "requirements.txt",
     "cyclegan/**/*.py",
-    "demo/*.py",
-    "demo/web/*",
+    "cyclegan/demo/web/*",
     "examples/**/*",
 )
 MAX_PLAIN_BYTES = 10_000_000  # the Hub takes larger files as LFS only

@@ -8,14 +8,16 @@ from typing import Any
 import gradio as gr
 
 from cyclegan import images
+from cyclegan.demo.draw import draw_tab
+from cyclegan.demo.guard import GuardedBlocks, guard
+from cyclegan.demo.model import model_tab
+from cyclegan.demo.uploads import upload_tab
+from cyclegan.demo.widgets import WEB, foot_line, message
 from cyclegan.inference import Translator
-from demo.draw import draw_tab
-from demo.guard import GuardedBlocks, guard
-from demo.model import model_tab
-from demo.uploads import upload_tab
-from demo.widgets import WEB, foot_line, message
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+PACKAGE = Path(__file__).parent
+INSTALLED, CHECKED_OUT = PACKAGE / "examples", PACKAGE.parents[1] / "examples"
+EXAMPLES = INSTALLED if INSTALLED.is_dir() else CHECKED_OUT
 TEMPORARY_FILES_SECONDS = 3600
 EDIT_LINES = "(sketch) => document.dispatchEvent(new CustomEvent('edit-lines', {detail: {image: sketch.url}}))"
 

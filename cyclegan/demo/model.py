@@ -19,10 +19,10 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from cyclegan import images
+from cyclegan.demo.widgets import remark
 from cyclegan.images import ImageError
 from cyclegan.inference import Translator
 from cyclegan.publishing.card import read_scores, score_tables, training_table
-from demo.widgets import remark
 
 log = logging.getLogger(__name__)
 

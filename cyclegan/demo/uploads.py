@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from cyclegan import images
+from cyclegan.demo.batch import batch_panel
+from cyclegan.demo.pictures import BROWSERS_SHOW, detail_of, safe_name, save_png, save_svg, translate, uploaded_file
+from cyclegan.demo.widgets import WEB, foot_line, message, milliseconds_since, remark
 from cyclegan.images import ImageError
 from cyclegan.inference import DETAIL, Direction, Translator
-from demo.batch import batch_panel
-from demo.pictures import BROWSERS_SHOW, detail_of, safe_name, save_png, save_svg, translate, uploaded_file
-from demo.widgets import WEB, foot_line, message, milliseconds_since, remark
 
 
 class Words(NamedTuple):

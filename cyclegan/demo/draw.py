@@ -19,14 +19,14 @@ from PIL import Image
 
 from cyclegan import images
 from cyclegan.colour.palettes import PALETTE
+from cyclegan.demo.realism import DISCRIMINATORS, LEGEND, Discriminators
+from cyclegan.demo.timelapse import gif
+from cyclegan.demo.variations import variations
+from cyclegan.demo.widgets import WEB, milliseconds_since
 from cyclegan.drawing.normalise import NormalisedDrawing, normalise
 from cyclegan.images import ImageError
 from cyclegan.inference import Translator
 from cyclegan.weights import WeightsError, file_of
-from demo.realism import DISCRIMINATORS, LEGEND, Discriminators
-from demo.timelapse import gif
-from demo.variations import variations
-from demo.widgets import WEB, milliseconds_since
 
 SCRIPTS = ("canvas.js", "photo.js", "extras.js")  # read as one
 CANVAS_SIDE = 512  # pixels, as in web/canvas.html

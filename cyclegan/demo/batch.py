@@ -16,10 +16,10 @@ import gradio as gr
 from PIL import Image
 
 from cyclegan import images
+from cyclegan.demo.pictures import detail_of, safe_name, svg_of, translate, uploaded_file
+from cyclegan.demo.widgets import message, remark
 from cyclegan.images import ImageError
 from cyclegan.inference import DETAIL, Direction, Translator
-from demo.pictures import detail_of, safe_name, svg_of, translate, uploaded_file
-from demo.widgets import message, remark
 
 MAX_FILES = 50
 MAX_BYTES = 2 * images.MAX_FILE_BYTES  # together
