@@ -26,11 +26,15 @@ screenshot: .venv/tests.done
 	$(BIN)/python -m tests.screenshot $(ARGS)
 
 .venv/app.done: requirements.txt | $(BIN)/pip
-.venv/train.done: train/requirements.txt requirements.txt | $(BIN)/pip
-.venv/tests.done: tests/requirements.txt train/requirements.txt requirements.txt | $(BIN)/pip
+	$(PIP) -r requirements.txt
+	@touch $@
 
-.venv/%.done:
-	$(PIP) -r $<
+.venv/train.done: pyproject.toml | $(BIN)/pip
+	$(PIP) -e ".[train]"
+	@touch $@
+
+.venv/tests.done: pyproject.toml | $(BIN)/pip
+	$(PIP) -e ".[dev]"
 	@touch $@
 
 # pip comes last in the making of a venv, so that one broken off half-way is made anew.

@@ -258,7 +258,7 @@ def test_failures_are_one_sentence(weights_folder: Path, tmp_path: Path, capsys:
 
 
 def test_only_the_metrics_that_need_it_import_torchmetrics() -> None:
-    """`features` itself is imported without the packages of train/requirements.txt."""
+    """`features` itself is imported without the packages of the extra `train`."""
     lines = Path(features.__file__).read_text(encoding="utf-8").splitlines()
     assert not [
         line for line in lines if line.startswith(("from torchm", "import torchm", "from cyclegan.training.perceptual"))

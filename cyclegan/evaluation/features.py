@@ -35,7 +35,7 @@ def load_extractor(weights: Path | None) -> nn.Module:
 
         return PooledMobileNet(weights) if weights else FrechetInceptionDistance().inception
     except ModuleNotFoundError:
-        reason = "a package is missing: pip install -r train/requirements.txt"
+        reason = "a package is missing: pip install 'cyclegan[train]', or -e '.[train]' in a checkout"
     except ConfigError as error:
         reason = str(error)
     except Exception as error:  # a download fails in many ways
