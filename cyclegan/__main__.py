@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command in ("publish", "deploy-space"):
             return _publish(options)
         return _evaluate(options) if options.command == "evaluate" else _convert(options, parser)
-    except (ConfigError, WeightsError) as error:
+    except (ConfigError, ImageError, WeightsError) as error:
         return _fail(str(error))
     except KeyboardInterrupt:
         return _fail("Stopped.")
@@ -128,6 +128,9 @@ def _parser() -> argparse.ArgumentParser:
             )
             command.add_argument("--svg", action="store_true", help="write paths for plotters and editors, not pixels")
         if name == "sketch-to-photo":
+            command.add_argument(
+                "--colours", type=Path, metavar="PHOTO", help="give the photos the colours of this one"
+            )
             command.add_argument("--seed", type=int, help="colours of all photos; without it each drawing has its own")
     text = "measure weights on images that they were not trained on"
     command = commands.add_parser("evaluate", help=text, description=text, epilog=MEASURED, formatter_class=plain)
@@ -192,7 +195,8 @@ def _jobs(source: Path, target: Path, suffix: str = ".png") -> dict[Path, Path]:
 def _translate(options: argparse.Namespace) -> Convert:
     translator = Translator.from_pretrained(options.weights)
     if options.command == "sketch-to-photo":
-        return lambda image, _: [translator.sketch_to_photo(image, options.seed)]
+        colours = to_rgb(open_image(options.colours)) if options.colours else None
+        return lambda image, _: [translator.sketch_to_photo(image, options.seed, colours)]
     return lambda image, _: [translator.photo_to_sketch(image, options.detail)]
 
 

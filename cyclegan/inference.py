@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan.colour.colour_map import colour_map, photo_colour_map, without_colour_strokes
+from cyclegan.colour.colour_map import colour_map, smooth_colour_map, without_colour_strokes
 from cyclegan.config import GeneratorConfig, WeightsConfig
 from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
 from cyclegan.drawing.normalise import is_photo
@@ -101,12 +101,25 @@ class Translator:
         """Load weights from a folder or a Hub id (see `load_weights`). Raises WeightsError."""
         return cls(load_weights(source), device, dtype)
 
-    def sketch_to_photo(self, sketch: Image.Image, seed: int | None = None) -> Image.Image:
+    def sketch_to_photo(
+        self, sketch: Image.Image, seed: int | None = None, colours: Image.Image | None = None
+    ) -> Image.Image:
         """Line drawing (dark on light, any mode and size) → RGB photo of that size, at most MAX_RESULT_PIXELS.
 
-        A drawing without colour strokes gets the colourway of ``seed``; None takes a hash of the drawing.
+        ``colours``: a photo, stretched to the sketch's size, whose smoothed colours the result takes. Without, they are
+        those of the sketch's colour strokes or, if it has none, the colourway of ``seed`` (None: a hash of the sketch).
+
+        Raises:
+            ValueError: ``colours`` for weights that take none.
         """
-        return self._translate(sketch, "sketch_to_photo", seed)
+        if colours is None:
+            return self._translate(sketch, "sketch_to_photo", seed)
+        if not self.config.generator.colour_map:
+            raise ValueError("these weights take no colours")
+        sketch, size = to_rgb(sketch), self.config.image_size
+        image = np.asarray(fit_square(sketch, size))
+        photo = np.asarray(fit_square(resize(to_rgb(colours), sketch.size), size))
+        return self._result(Sheet(image, smooth_colour_map(photo), is_photo(image)), sketch.size, "sketch_to_photo")
 
     def photo_to_sketch(self, photo: Image.Image, detail: float = DETAIL) -> Image.Image:
         """Photo (any mode and size) → RGB line drawing of that size, at most MAX_RESULT_PIXELS.
@@ -132,15 +145,20 @@ class Translator:
         """
         size = self.config.image_size
         image = to_rgb(image)
-        sheet = self._prepared(np.asarray(fit_square(image, size)), direction, seed, detail)
-        translated = self._result(sheet, image.size, direction)
-        back = np.asarray(fit_square(translated, size))
-        if direction == "photo_to_sketch" and self.config.generator.colour_map:
-            cycled = Sheet(back, photo_colour_map(sheet.image, back), is_photo(back))
-        else:
-            cycled = self._prepared(back, BACK[direction], seed, detail)
         if direction == "photo_to_sketch" and self.config.generator.detail:
-            translated = self._drawn_at_own_scale(image, detail)  # G knows the sheet's drawing, people want this one
+            left, top, right, bottom = square_box(*image.size, size)
+            small = resize(image, (right - left, bottom - top))
+            translated = self._drawn_at_own_scale(image, detail)
+            back = fit_square(self._drawn_at_own_scale(small, detail), size)  # in the pen that G knows
+        else:
+            sheet = self._prepared(np.asarray(fit_square(image, size)), direction, seed, detail)
+            translated = self._result(sheet, image.size, direction)
+            back = fit_square(translated, size)
+        drawn = np.asarray(back)
+        if direction == "photo_to_sketch" and self.config.generator.colour_map:
+            cycled = Sheet(drawn, smooth_colour_map(np.asarray(fit_square(image, size))), is_photo(drawn))
+        else:
+            cycled = self._prepared(drawn, BACK[direction], seed, detail)
         return translated, self._result(cycled, translated.size, BACK[direction])
 
     def translate_batch(

@@ -163,3 +163,14 @@ def test_drawings_as_svg_and_in_less_detail(weights_folder: Path, tmp_path: Path
         assert path.read_text(encoding="utf-8").startswith("<svg ")
     with pytest.raises(SystemExit, match="2"):
         main([*command[:2], str(tmp_path / "x.png"), "--detail", "2"])
+
+
+def test_colours_come_from_a_photo(weights_folder: Path, tmp_path: Path, make_drawing: Make, capsys) -> None:
+    make_drawing().save(tmp_path / "drawing.png")
+    for colour in ("red", "blue"):
+        Image.new("RGB", (80, 80), colour).save(tmp_path / f"{colour}.png")
+        command = ["sketch-to-photo", str(tmp_path / "drawing.png"), str(tmp_path / f"{colour}-photo.png")]
+        assert main([*command, "--weights", str(weights_folder), "--colours", str(tmp_path / f"{colour}.png")]) == 0
+    assert (tmp_path / "red-photo.png").read_bytes() != (tmp_path / "blue-photo.png").read_bytes()
+    assert main([*command, "--weights", str(weights_folder), "--colours", str(tmp_path / "none.png")]) == 1
+    assert "“none.png” was not found" in capsys.readouterr().err

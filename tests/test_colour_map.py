@@ -11,8 +11,8 @@ from cyclegan.colour.colour_map import (
     colour_maps,
     has_colour_strokes,
     in_colourway,
-    photo_colour_map,
     regions,
+    smooth_colour_map,
     without_colour_strokes,
 )
 from cyclegan.colour.palettes import COLOURWAYS
@@ -199,20 +199,12 @@ def test_a_drawing_in_black_alone_stays_as_it_is() -> None:
     assert (np.abs(sketch_for_g(sheet).astype(int) - sheet) <= 1).all()
 
 
-def test_a_photos_colour_map_has_the_mean_of_each_region_and_paper_around() -> None:
-    drawing = sheet((38, 64, 24, 40), (92, 64, 24, 40))
-    photo = np.full_like(drawing, 255)
-    photo[26:102, 16:40], photo[26:102, 40:62] = (200, 0, 0), (100, 0, 0)
-    photo[26:102, 68:116] = BLUE
-    colours = photo_colour_map(photo, drawing).astype(int)
-    assert np.abs(colours[64, 38] - (155, 20, 20)).max() < 30  # with some paper at its ends
-    assert np.abs(colours[64, 92] - BLUE).max() < 30
-    assert (colours[3, 3] == 255).all()
-
-
-def test_of_an_open_drawing_all_takes_the_mean_of_what_is_no_paper() -> None:
-    drawing = np.full((64, 64, 3), 255, np.uint8)
-    drawing[20, 10:50] = 0
-    photo = np.full_like(drawing, 255)
-    photo[20:40, 10:50] = RED
-    assert (np.abs(photo_colour_map(photo, drawing).astype(int) - RED) <= 1).all()
+def test_a_smooth_colour_map_is_the_photo_without_its_detail() -> None:
+    photo = np.full((128, 128, 3), 255, np.uint8)
+    photo[:, :64] = RED
+    photo[::2] //= 2
+    colours = smooth_colour_map(photo, 1 / 32).astype(int)
+    assert np.abs(colours[60:68, 10] - np.array(RED) * 0.75).max() < 4
+    assert np.ptp(colours[20:100, 20], axis=0).max() < 4  # the stripes are gone
+    assert np.abs(colours[0, 0] - colours[1, 0]).max() < 12  # and no white comes in over the border
+    assert (np.diff(colours[64, :, 1]) >= 0).all()  # the edge is a slope

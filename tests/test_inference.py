@@ -209,3 +209,15 @@ def test_weights_that_give_nan_are_refused(weights: Weights) -> None:
     broken = {key: tensor - 10 if "running_var" in key else tensor for key, tensor in weights.networks["F"].items()}
     with pytest.raises(WeightsError, match="generator_F computes values that are not finite"):
         Translator(Weights(TINY, {"G": weights.networks["G"], "F": broken}, "tests/"), "cpu")
+
+
+def test_a_photo_can_give_its_colours(translator: Translator, make_drawing: Make) -> None:
+    drawing = make_drawing((90, 60))
+    red, large, blue = (
+        translator.sketch_to_photo(drawing, colours=Image.new("RGB", size, colour))
+        for size, colour in (((90, 60), "red"), ((300, 200), "red"), ((90, 60), "blue"))
+    )
+    assert red.size == (90, 60)
+    assert same(red, large)
+    assert not same(red, blue)
+    assert not same(red, translator.sketch_to_photo(drawing))

@@ -34,6 +34,7 @@ INK, MIN_INK = -0.3, 0.002  # lightness in [-1, 1] of ink, and the share of the 
 MIN_REGION = 20  # cells; smaller ones are gaps between two lines
 SECOND, ACCENT = 0.4, 0.08  # of the largest region's area: smaller regions take the second colour, then the accent
 CLOSED = 0.5  # share of the lines' convex hull that regions must cover; below, an outline may be open
+BLUR = 1 / 64  # standard deviation, of the longer side
 SMOOTHING_STEPS = 24  # where two colours meet in one region
 NEIGHBOURHOOD = (3, 3)
 
@@ -53,13 +54,13 @@ def colour_map(drawing: RGBArray, seed: int | None = None) -> RGBArray:
     return _enlarged(colours, drawing)
 
 
-def photo_colour_map(photo: RGBArray, drawing: RGBArray) -> RGBArray:
-    """The colour map of a ``drawing`` of ``photo`` in the photo's own colours: each region's mean."""
-    small, small_photo = _on_grid(drawing), _on_grid(photo)
-    enclosed = regions(small)
-    colours = region_means(small_photo, (enclosed > 0) | (small_photo.min(axis=2) < 255 - LINE), enclosed)
-    colours[outside(enclosed, small)] = PAPER
-    return _enlarged((colours + 0.5).astype(np.uint8), drawing)
+def smooth_colour_map(photo: RGBArray, blur: float = BLUR) -> RGBArray:
+    """The colour map of any drawing of ``photo`` (H×W×3): the photo itself, blurred by ``blur`` of its longer side.
+
+    What the lines do not enclose keeps its colour, too, which the regions of a drawing could not tell.
+    """
+    sigma = blur * max(photo.shape[:2])
+    return np.asarray(cv2.GaussianBlur(photo, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.uint8)
 
 
 def region_means(picture: NDArray, inside: Cells, regions: Cells) -> NDArray[np.float32]:

@@ -98,7 +98,7 @@ def upload_tab(
     with gr.Row(elem_classes="below"):
         tidy = gr.Checkbox(True, label="Tidy my drawing", container=False, visible=sketch_first)
         detail = gr.Slider(
-            0, 1, DETAIL, step=0.05, label="Detail", min_width=220, container=False,
+            0, 1, DETAIL, step=0.05, label="Detail", min_width=220,
             visible=not sketch_first and translator is not None and translator.config.generator.detail,
         )  # fmt: skip
         compare = gr.Checkbox(False, label="Slide to compare", container=False)
