@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from cyclegan.demo import batch
 from cyclegan.demo.batch import translate_all
-from cyclegan.demo.pictures import safe_name, save_png, translate, uploaded_file
+from cyclegan.demo.pictures import detail_of, safe_name, save_png, translate, uploaded_file
 from cyclegan.drawing.normalise import normalise
 from cyclegan.images import ImageError
 from cyclegan.inference import Direction, Translator
@@ -122,7 +122,9 @@ def test_batch_makes_a_zip_and_names_what_failed(
     assert all(sentence.endswith(".") and str(tmp_path) not in sentence for sentence in end.errors)
     assert end.translated() == 2
     with ZipFile(end.path) as archive:
-        assert archive.namelist() == ["shoe.png", "shoe (2).png"]
+        names = ["shoe", "shoe (2)"]
+        suffixes = (".png", ".svg") if direction == "photo_to_sketch" else (".png",)
+        assert archive.namelist() == [name + suffix for name in names for suffix in suffixes]
         assert {info.compress_type for info in archive.infolist()} == {ZIP_STORED}
         assert archive.testzip() is None
         made = Image.open(archive.open("shoe.png")).convert("RGB")
@@ -173,5 +175,13 @@ def test_only_a_few_small_pictures_stay_in_memory(translator: Translator, make_p
     assert {picture.size for picture, _ in end.pictures} == {(batch.THUMBNAIL_SIDE, batch.THUMBNAIL_SIDE * 3 // 4)}
     assert len(end.pictures) == batch.GALLERY_SIZE
     with ZipFile(end.path) as archive:
-        assert len(archive.namelist()) == len(files)
+        assert len(archive.namelist()) == 2 * len(files)  # PNG and SVG
         assert Image.open(archive.open("large.png")).size == (400, 300)
+
+
+def test_detail_is_a_number_from_0_to_1() -> None:
+    assert detail_of(1) == 1.0
+    assert detail_of(0.25) == 0.25
+    for value in (None, "0.5", -0.1, 1.01, float("nan"), [0.5], {}):
+        with pytest.raises(ImageError, match="a number from 0 to 1"):
+            detail_of(value)

@@ -26,7 +26,9 @@ MAX_BYTES = 2 * images.MAX_FILE_BYTES  # together
 GALLERY_SIZE = 8  # results in the gallery
 THUMBNAIL_SIDE = 256  # pixels
 ZIP_NAMES: dict[Direction, str] = {"sketch_to_photo": "photos.zip", "photo_to_sketch": "sketches.zip"}
-LIMITS = f"Up to {MAX_FILES} pictures, {MAX_BYTES // 10**6} MB together. You get a ZIP of PNG files."
+LIMITS = (
+    f"Up to {MAX_FILES} pictures, {MAX_BYTES // 10**6} MB together. You get a ZIP of PNG and, for sketches, SVG files."
+)
 
 
 @dataclass
