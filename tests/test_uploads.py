@@ -182,6 +182,7 @@ def test_only_a_few_small_pictures_stay_in_memory(translator: Translator, make_p
 def test_detail_is_a_number_from_0_to_1() -> None:
     assert detail_of(1) == 1.0
     assert detail_of(0.25) == 0.25
-    for value in (None, "0.5", -0.1, 1.01, float("nan"), [0.5], {}):
+    values: list[Any] = [None, "0.5", -0.1, 1.01, float("nan"), [0.5], {}]
+    for value in values:
         with pytest.raises(ImageError, match="a number from 0 to 1"):
             detail_of(value)

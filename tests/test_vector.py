@@ -57,3 +57,12 @@ def test_the_width_of_lines_is_measured() -> None:
 def test_a_blank_sheet_is_an_svg_without_paths() -> None:
     assert vectorise(np.full((64, 64, 3), 255, np.uint8)).strokes == ()
     assert "<path" not in to_svg(Drawing((64, 64), (Stroke(np.zeros((1, 2), np.float32), "edge"),)))
+
+
+def test_a_large_drawing_has_its_strokes_in_its_own_pixels() -> None:
+    large = np.asarray(cv2.resize(sheet(), (3200, 2560), interpolation=cv2.INTER_CUBIC), np.uint8)
+    drawing = vectorise(large)
+    assert drawing.size == (3200, 2560)
+    (circle,) = (stroke for stroke in drawing.strokes if stroke.closed)
+    assert np.abs(np.linalg.norm(circle.points - (968, 1288), axis=1) - 640).max() < 20
+    assert line_width(large) == pytest.approx(16 * 5, rel=0.15)

@@ -2,12 +2,14 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from cyclegan.drawing.inking import Drawing, Stroke
 from cyclegan.drawing.skeleton import pixel_paths, thinned
 from cyclegan.drawing.tracing import smooth_path
 from cyclegan.images import RGBArray
 
+MAX_SIDE = 1024  # pixels
 INK = 128  # of 255: darker pixels are line
 SHORTEST = 4  # pixels; shorter paths are specks and spurs of the skeleton
 BESIDE = 0.5  # share of a path along a longer one: where the skeleton is two pixels wide, a double is left
@@ -16,9 +18,12 @@ TOLERANCE = 0.35  # pixels by which a path may be simplified
 
 
 def vectorise(drawing: RGBArray) -> Drawing:
-    """The centre lines of a raster ``drawing`` (H×W×3 uint8, dark on light) as strokes in its own pixels."""
-    height, width = drawing.shape[:2]
-    ink = cv2.cvtColor(drawing, cv2.COLOR_RGB2GRAY) < INK
+    """The centre lines of a raster ``drawing`` (H×W×3 uint8, dark on light) as strokes in its own pixels.
+
+    A drawing with a longer side beyond MAX_SIDE is reduced first: its lines were enlarged, too.
+    """
+    ink, _ = _ink(drawing)
+    height, width = ink.shape
     strokes: list[Stroke] = []
     drawn = np.zeros((height, width), np.uint8)
     for path in sorted(pixel_paths(thinned(ink), SHORTEST), key=len, reverse=True):
@@ -27,13 +32,13 @@ def vectorise(drawing: RGBArray) -> Drawing:
         closed = len(path) > 8 and float(np.linalg.norm(path[0] - path[-1])) <= CLOSED
         strokes.append(Stroke(smooth_path(path, closed), "edge", closed))
         cv2.polylines(drawn, [path.astype(np.int32)], closed, 1, 3)
-    return Drawing((width, height), tuple(strokes))
+    return Drawing((width, height), tuple(strokes)).resized((drawing.shape[1], drawing.shape[0]))
 
 
 def line_width(drawing: RGBArray) -> float:
     """Mean width of the lines of a raster ``drawing`` (H×W×3 uint8, dark on light) in pixels; 1 if it has none."""
-    ink = cv2.cvtColor(drawing, cv2.COLOR_RGB2GRAY) < INK
-    return max(float(ink.sum()) / max(int(thinned(ink).sum()), 1), 1.0)
+    ink, scale = _ink(drawing)
+    return max(float(ink.sum()) / max(int(thinned(ink).sum()), 1), 1.0) / scale
 
 
 def to_svg(drawing: Drawing, width: float = 2.0) -> str:
@@ -46,6 +51,15 @@ def to_svg(drawing: Drawing, width: float = 2.0) -> str:
         f'stroke-linecap="round" stroke-linejoin="round">{paths}</g>'
         "</svg>\n"
     )
+
+
+def _ink(drawing: RGBArray) -> tuple[NDArray[np.bool_], float]:
+    """h×w: where ``drawing``, reduced to MAX_SIDE, is line; and by how much it was reduced (1: not at all)."""
+    height, width = drawing.shape[:2]
+    scale = min(MAX_SIDE / max(height, width), 1.0)
+    size = max(round(width * scale), 1), max(round(height * scale), 1)
+    small = cv2.resize(drawing, size, interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) < INK, scale
 
 
 def _path_data(stroke: Stroke) -> str:
