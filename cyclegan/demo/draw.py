@@ -28,7 +28,7 @@ from cyclegan.images import ImageError
 from cyclegan.inference import Translator
 from cyclegan.weights import WeightsError, file_of
 
-SCRIPTS = ("canvas.js", "photo.js", "extras.js")  # read as one
+MODULES = ("elements.js", "ink.js", "canvas.js", "photo.js", "extras.js", "main.js")  # each after those it imports
 CANVAS_SIDE = 512  # pixels, as in web/canvas.html
 MAX_FRAME_CHARACTERS = 2_000_000  # of a picture's data URL; a sheet full of scribble has 400,000
 MAX_FRAMES_WAITING = 48  # from all visitors together, first come, first served: some two seconds on two cores
@@ -75,9 +75,10 @@ def draw_tab(translator: Translator | None, problem: str, drawings: list[Path]) 
     examples = [{"name": path.stem, "strokes": json.loads(path.read_text(encoding="utf-8"))} for path in drawings]
     gr.HTML(
         html_template=(WEB / "canvas.html").read_text(encoding="utf-8"),
-        js_on_load="".join((WEB / name).read_text(encoding="utf-8") for name in SCRIPTS),
+        js_on_load=(WEB / "load.js").read_text(encoding="utf-8"),
         server_functions=[redraw, vary, film],
         examples=examples,
+        modules=[{"name": name, "source": (WEB / name).read_text(encoding="utf-8")} for name in MODULES],
         colours=[{"name": name, "value": value} for name, value in COLOURS.items()] if hints else [],
         critics=discriminators is not None,
         elem_id="draw",

@@ -1,130 +1,132 @@
-// What else is made of the drawing (canvas.js) and its photo (photo.js): six more, a time-lapse, files.
+// What else is made of a drawing and its photo: six more, a time-lapse, files.
+
+import { SIDE, flatten, ink, newLayer, newSheet, seedOf, sinceClear } from "./ink.js";
+import { finder } from "./elements.js";
+import { RETRY_GAP } from "./photo.js";
 
 const MOMENTS = 48; // of a time-lapse
 const FILM_CHARACTERS = 15_000_000; // of all its pictures; the server takes 16 MB
-const extras = find(".extras");
 
-let job = 0; // number of the one that runs; another number stops it
+/** Sets up the buttons below the canvas: `drawn` is createCanvas's, `photo` createPhoto's. */
+export function createExtras(element, drawn, photo) {
+  const { find, findAll } = finder(element);
+  const scratch = newSheet();
 
-/** Asks until there is an answer; undefined if the job was stopped meanwhile. */
-async function patiently(mine, name, question) {
-  while (mine === job) {
-    const answer = await ask(name, question);
-    if (answer && !answer.busy) return mine === job ? answer : undefined;
-    progress(undefined, trouble(answer));
-    await new Promise((done) => setTimeout(done, RETRY_GAP));
+  let job = 0; // number of the one that runs; another number stops it
+
+  /** Asks until there is an answer; undefined if the job was stopped meanwhile. */
+  async function patiently(mine, name, question) {
+    while (mine === job) {
+      const answer = await photo.ask(name, question);
+      if (answer && !answer.busy) return mine === job ? answer : undefined;
+      progress(undefined, photo.trouble(answer));
+      await new Promise((done) => setTimeout(done, RETRY_GAP));
+    }
   }
-}
 
-/** How far the job is, 0 to 1, undefined if nobody knows; a text of its own, none to hide it. */
-function progress(share, text) {
-  find(".job").hidden = !text;
-  find(".job span").textContent = text;
-  if (share === undefined) find("progress").removeAttribute("value");
-  else find("progress").value = share;
-}
-
-/** Runs one job, which stops the one before and clears what that one made. */
-async function run(work) {
-  const mine = (job += 1);
-  find(".six").replaceChildren();
-  find(".film").hidden = true;
-  const error = await work(mine);
-  if (mine !== job) return;
-  progress(0, "");
-  if (error) showMessage(error);
-}
-
-// --- six more -------------------------------------------------------------------------------------------------------
-
-async function vary(mine) {
-  progress(undefined, "Making six more…");
-  const seed = seedOf(steps.flat());
-  const answer = await patiently(mine, "vary", { image: canvas.toDataURL("image/png"), tidy: tidy.checked, seed });
-  if (!answer || answer.error) return answer?.error;
-  find(".six").replaceChildren(...answer.variations.map(variationButton));
-}
-
-function variationButton({ name, seed, sketch, photo }) {
-  const button = Object.assign(document.createElement("button"), { type: "button", title: name });
-  button.setAttribute("aria-label", `Take this one: ${name}`);
-  button.append(Object.assign(document.createElement("img"), { src: photo, alt: "" }));
-  button.addEventListener("click", async () => {
-    if (sketch) await startFrom(sketch, seed);
-    else addStep([{ seed }]);
-    show({ photo });
-  });
-  return button;
-}
-
-// --- time-lapse -----------------------------------------------------------------------------------------------------
-
-/** The drawing as it was when the pen had made `count` points. */
-function upTo(drawing, count) {
-  const part = [];
-  for (const one of drawing) {
-    if (count <= 0) break;
-    part.push(one.points ? { ...one, points: one.points.slice(0, count) } : one);
-    count -= one.points?.length ?? 1;
+  /** How far the job is, 0 to 1, undefined if nobody knows; a text of its own, none to hide it. */
+  function progress(share, text) {
+    find(".job").hidden = !text;
+    find(".job span").textContent = text;
+    if (share === undefined) find("progress").removeAttribute("value");
+    else find("progress").value = share;
   }
-  return part;
-}
 
-/** The moments, or every second of them counted from the last, and so on, until the server takes them at once. */
-function fitting(moments) {
-  const size = moments.flat().reduce((sum, url) => sum + url.length, 0);
-  return size < FILM_CHARACTERS ? moments : fitting(moments.filter((_, i) => (moments.length - i) % 2));
-}
+  /** Runs one job, which stops the one before and clears what that one made. */
+  async function run(work) {
+    const mine = (job += 1);
+    find(".six").replaceChildren();
+    find(".film").hidden = true;
+    const error = await work(mine);
+    if (mine !== job) return;
+    progress(0, "");
+    if (error) photo.showMessage(error);
+  }
 
-/** Inks the drawing anew, asks for the photo of each moment as if the pen were there, and has a film made of them. */
-async function film(mine) {
-  const drawing = sinceClear(steps.flat());
-  const points = drawing.reduce((sum, one) => sum + (one.points?.length ?? 1), 0);
-  const count = Math.min(MOMENTS, points);
-  const paper = newLayer();
-  const moments = [];
-  for (let i = 1; i <= count; i += 1) {
-    progress((i - 1) / count, "Drawing it again…");
-    ink(scratch, upTo(drawing, Math.ceil((points * i) / count)));
-    flatten(scratch, paper);
-    const image = paper.canvas.toDataURL("image/png");
-    const answer = await patiently(mine, "redraw", { image, final: false, tidy: tidy.checked, seed: seedOf(drawing) });
+  // --- six more -------------------------------------------------------------------------------------------------------
+
+  async function vary(mine) {
+    progress(undefined, "Making six more…");
+    const seed = seedOf(drawn.drawing());
+    const answer = await patiently(mine, "vary", { image: drawn.canvas.toDataURL("image/png"), tidy: photo.tidies(), seed });
     if (!answer || answer.error) return answer?.error;
-    if (answer.photo) moments.push([image, answer.photo]);
+    find(".six").replaceChildren(...answer.variations.map(variationButton));
   }
-  progress(undefined, "Making the film…");
-  const answer = await patiently(mine, "film", fitting(moments));
-  if (!answer || answer.error) return answer?.error;
-  find(".film img").src = find(".film a").href = answer.film;
-  find(".film").hidden = false;
+
+  function variationButton({ name, seed, sketch, photo: made }) {
+    const button = Object.assign(document.createElement("button"), { type: "button", title: name });
+    button.setAttribute("aria-label", `Take this one: ${name}`);
+    button.append(Object.assign(document.createElement("img"), { src: made, alt: "" }));
+    button.addEventListener("click", async () => {
+      if (sketch) await drawn.startFrom(sketch, seed);
+      else drawn.addStep([{ seed }]);
+      photo.show({ photo: made });
+    });
+    return button;
+  }
+
+  // --- time-lapse -----------------------------------------------------------------------------------------------------
+
+  /** The drawing as it was when the pen had made `count` points. */
+  function upTo(drawing, count) {
+    const part = [];
+    for (const one of drawing) {
+      if (count <= 0) break;
+      part.push(one.points ? { ...one, points: one.points.slice(0, count) } : one);
+      count -= one.points?.length ?? 1;
+    }
+    return part;
+  }
+
+  /** The moments, or every second of them counted from the last, and so on, until the server takes them at once. */
+  function fitting(moments) {
+    const size = moments.flat().reduce((sum, url) => sum + url.length, 0);
+    return size < FILM_CHARACTERS ? moments : fitting(moments.filter((_, i) => (moments.length - i) % 2));
+  }
+
+  /** Inks the drawing anew, asks for the photo of each moment as if the pen were there, and has a film made of them. */
+  async function film(mine) {
+    const drawing = sinceClear(drawn.drawing());
+    const points = drawing.reduce((sum, one) => sum + (one.points?.length ?? 1), 0);
+    const count = Math.min(MOMENTS, points);
+    const paper = newLayer();
+    const moments = [];
+    for (let i = 1; i <= count; i += 1) {
+      progress((i - 1) / count, "Drawing it again…");
+      ink(scratch, upTo(drawing, Math.ceil((points * i) / count)));
+      flatten(scratch, paper);
+      const image = paper.canvas.toDataURL("image/png");
+      const answer = await patiently(mine, "redraw", { image, final: false, tidy: photo.tidies(), seed: seedOf(drawing) });
+      if (!answer || answer.error) return answer?.error;
+      if (answer.photo) moments.push([image, answer.photo]);
+    }
+    progress(undefined, "Making the film…");
+    const answer = await patiently(mine, "film", fitting(moments));
+    if (!answer || answer.error) return answer?.error;
+    find(".film img").src = find(".film a").href = answer.film;
+    find(".film").hidden = false;
+  }
+
+  const works = { vary, film };
+  findAll("[data-extra]").forEach((button) => button.addEventListener("click", () => run(works[button.dataset.extra])));
+  find(".stop").addEventListener("click", () => run(async () => ""));
+
+  // --- save -----------------------------------------------------------------------------------------------------------
+
+  async function savePicture(name) {
+    const image = new Image();
+    image.src = photo.photo();
+    await image.decode();
+    const sources = { sketch: [drawn.canvas], photo: [image], both: [drawn.canvas, image] }[name];
+    const side = name === "photo" ? image.naturalWidth : SIDE;
+    const picture = Object.assign(document.createElement("canvas"), { width: side * sources.length, height: side });
+    const paper = picture.getContext("2d");
+    paper.imageSmoothingQuality = "high";
+    sources.forEach((source, i) => paper.drawImage(source, i * side, 0, side, side));
+    const blob = await new Promise((done) => picture.toBlob(done, "image/png"));
+    const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: `${name}.png` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  }
+  findAll("[data-save]").forEach((button) => button.addEventListener("click", () => savePicture(button.dataset.save)));
 }
-
-const works = { vary, film };
-findAll("[data-extra]").forEach((button) => button.addEventListener("click", () => run(works[button.dataset.extra])));
-find(".stop").addEventListener("click", () => run(async () => ""));
-
-// --- save -----------------------------------------------------------------------------------------------------------
-
-const savings = { photo: null };
-
-async function savePicture(name) {
-  const photo = new Image();
-  photo.src = savings.photo;
-  await photo.decode();
-  const sources = { sketch: [canvas], photo: [photo], both: [canvas, photo] }[name];
-  const side = name === "photo" ? photo.naturalWidth : SIDE;
-  const picture = Object.assign(document.createElement("canvas"), { width: side * sources.length, height: side });
-  const paper = picture.getContext("2d");
-  paper.imageSmoothingQuality = "high";
-  sources.forEach((source, i) => paper.drawImage(source, i * side, 0, side, side));
-  const blob = await new Promise((done) => picture.toBlob(done, "image/png"));
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: `${name}.png` });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-findAll("[data-save]").forEach((button) => button.addEventListener("click", () => savePicture(button.dataset.save)));
-
-// --- start ----------------------------------------------------------------------------------------------------------
-
-choose("pen", BLACK);
-restore().then((stored) => ((steps = [...stored, ...steps]), changed()));

@@ -3,107 +3,119 @@
 // At most one frame is on its way; what is drawn meanwhile goes out as one newer frame when the answer is there. So
 // frames never queue up, and an answer is shown only if nothing newer was shown or cleared before it came.
 
+import { seedOf } from "./ink.js";
+import { finder, isPressed, press } from "./elements.js";
+
 const FRAME_GAP = 30; // ms between an answer and the next frame: room for the pen itself
-const RETRY_GAP = 1000; // ms
+export const RETRY_GAP = 1000; // ms
 
-const tidy = find(".tidy input");
-const look = find(".look");
-const judge = find(".judge"); // null for weights without critics
-const isPressed = (button) => button?.getAttribute("aria-pressed") === "true";
+/**
+ * Follows the drawing of `drawn` (createCanvas's). `server`: draw.py's functions, each a Promise of its answer, undefined
+ * if the server could not be reached.
+ */
+export function createPhoto(element, server, drawn) {
+  const { find, findAll } = finder(element);
+  const tidy = find(".tidy input");
+  const look = find(".look");
+  const judge = find(".judge"); // null for weights without critics
 
-let version = 0; // of the drawing
-let sent = 0; // version of the latest frame on its way or answered
-let shown = 0; // version of the picture on the page
-let waiting = false;
-let turn = Promise.resolve();
+  let version = 0; // of the drawing
+  let sent = 0; // version of the latest frame on its way or answered
+  let shown = 0; // version of the picture on the page
+  let waiting = false;
+  let turn = Promise.resolve();
+  let current = null; // the photo on the page
 
-/** Asks the server, one thing after the other; undefined if it could not be reached. */
-const ask = (name, question) => (turn = turn.then(() => server[name](question)).catch(() => undefined));
+  /** Asks the server, one thing after the other; undefined if it could not be reached. */
+  const ask = (name, question) => (turn = turn.then(() => server[name](question)).catch(() => undefined));
 
-const trouble = (answer) =>
-  answer ? "Many people are drawing. One moment…" : "The server does not answer. Trying again…";
+  const trouble = (answer) =>
+    answer ? "Many people are drawing. One moment…" : "The server does not answer. Trying again…";
 
-function request() {
-  version += 1;
-  find(".draw").classList.toggle("empty", isEmpty());
-  find('[data-action="undo"]').disabled = !steps.length;
-  find('[data-action="redo"]').disabled = !undone.length;
-  if (stroke) peek(false);
-  if (isEmpty()) {
-    sent = shown = version;
-    show({ photo: null });
+  function request() {
+    version += 1;
+    find(".draw").classList.toggle("empty", drawn.isEmpty());
+    find('[data-action="undo"]').disabled = !drawn.canUndo();
+    find('[data-action="redo"]').disabled = !drawn.canRedo();
+    if (drawn.isDrawing()) peek(false);
+    if (drawn.isEmpty()) {
+      sent = shown = version;
+      show({ photo: null });
+    }
+    wipe();
+    next();
   }
-  wipe();
-  next();
-}
 
-async function next() {
-  if (waiting || sent === version || !element.isConnected) return;
-  waiting = true;
-  const [mine, final] = [version, !stroke];
-  sent = mine;
-  const seed = seedOf([...steps.flat(), ...(stroke ? [stroke] : [])]);
-  const frame = { image: canvas.toDataURL("image/png"), final, tidy: tidy.checked, judge: isPressed(judge), seed };
-  const answer = await ask("redraw", frame);
-  let gap = FRAME_GAP;
-  if (!answer || answer.busy) {
-    showMessage(trouble(answer));
-    if (mine > shown) sent = shown; // the frame is still wanted
-    gap = RETRY_GAP;
-  } else if (mine > shown) {
-    shown = mine;
-    show(answer);
+  async function next() {
+    if (waiting || sent === version || !element.isConnected) return;
+    waiting = true;
+    const [mine, final] = [version, !drawn.isDrawing()];
+    sent = mine;
+    const seed = seedOf(drawn.drawing());
+    const frame = { image: drawn.canvas.toDataURL("image/png"), final, tidy: tidy.checked, judge: isPressed(judge), seed };
+    const answer = await ask("redraw", frame);
+    let gap = FRAME_GAP;
+    if (!answer || answer.busy) {
+      showMessage(trouble(answer));
+      if (mine > shown) sent = shown; // the frame is still wanted
+      gap = RETRY_GAP;
+    } else if (mine > shown) {
+      shown = mine;
+      show(answer);
+    }
+    setTimeout(() => ((waiting = false), next()), gap);
   }
-  setTimeout(() => ((waiting = false), next()), gap);
-}
 
-/** Shows an answer; while the pen moves it is the photo alone, and the rest stays as it was. */
-function show({ error = "", photo, returned, sheet, remark = "", opinion, took }) {
-  showMessage(error);
-  showPicture(find(".photo img"), opinion?.photo ?? photo);
-  savings.photo = photo;
-  findAll(".more button, .compare").forEach((one) => (one.disabled = !photo));
-  find(".opinion").textContent = opinion?.sentence ?? "";
-  if (returned || !photo) {
-    showPicture(find(".returned img"), opinion?.returned ?? returned);
-    find(".remark").textContent = remark;
-    look.value = sheet ?? "";
-    look.disabled = !sheet;
-    peek(isPressed(look) && !look.disabled);
+  /** Shows an answer; while the pen moves it is the photo alone, and the rest stays as it was. */
+  function show({ error = "", photo, returned, sheet, remark = "", opinion, took }) {
+    showMessage(error);
+    showPicture(find(".photo img"), opinion?.photo ?? photo);
+    current = photo;
+    findAll(".more button, .compare").forEach((one) => (one.disabled = !photo));
+    find(".opinion").textContent = opinion?.sentence ?? "";
+    if (returned || !photo) {
+      showPicture(find(".returned img"), opinion?.returned ?? returned);
+      find(".remark").textContent = remark;
+      look.value = sheet ?? "";
+      look.disabled = !sheet;
+      peek(isPressed(look) && !look.disabled);
+    }
+    const foot = document.querySelector("#took");
+    if (foot && took) foot.textContent = `Last picture: ${took} ms`;
   }
-  const foot = document.querySelector("#took");
-  if (foot && took) foot.textContent = `Last picture: ${took} ms`;
+
+  function showPicture(image, url) {
+    image.hidden = !url;
+    if (url) image.src = url;
+  }
+
+  function showMessage(text) {
+    const message = find(".message");
+    if (message.textContent !== text) message.textContent = text;
+  }
+
+  // --- other looks ----------------------------------------------------------------------------------------------------
+
+  /** Lays the sheet that the model saw over the drawing, until the next stroke. */
+  function peek(on) {
+    press(look, on);
+    showPicture(find(".peek"), on && look.value);
+  }
+  look.addEventListener("click", () => peek(!isPressed(look)));
+  tidy.addEventListener("change", request);
+
+  judge?.addEventListener("click", () => {
+    press(judge, !isPressed(judge));
+    request();
+  });
+
+  /** The drawing lies over the photo as far as the slider says. */
+  function wipe() {
+    const share = drawn.isEmpty() ? 0 : find(".compare").value;
+    find(".wipe").style.clipPath = `inset(0 ${100 - share}% 0 0)`;
+    if (share > 0) find(".wipe").getContext("2d").drawImage(drawn.canvas, 0, 0);
+  }
+  find(".compare").addEventListener("input", wipe);
+
+  return { request, ask, trouble, show, showMessage, tidies: () => tidy.checked, photo: () => current };
 }
-
-function showPicture(image, url) {
-  image.hidden = !url;
-  if (url) image.src = url;
-}
-
-function showMessage(text) {
-  const message = find(".message");
-  if (message.textContent !== text) message.textContent = text;
-}
-
-// --- other looks ----------------------------------------------------------------------------------------------------
-
-/** Lays the sheet that the model saw over the drawing, until the next stroke. */
-function peek(on) {
-  press(look, on);
-  showPicture(find(".peek"), on && look.value);
-}
-look.addEventListener("click", () => peek(!isPressed(look)));
-tidy.addEventListener("change", request);
-
-judge?.addEventListener("click", () => {
-  press(judge, !isPressed(judge));
-  request();
-});
-
-/** The drawing lies over the photo as far as the slider says. */
-function wipe() {
-  const share = isEmpty() ? 0 : find(".compare").value;
-  find(".wipe").style.clipPath = `inset(0 ${100 - share}% 0 0)`;
-  if (share > 0) find(".wipe").getContext("2d").drawImage(canvas, 0, 0);
-}
-find(".compare").addEventListener("input", wipe);

@@ -1,0 +1,10 @@
+// Small helpers around the page's elements.
+
+/** Functions that look for elements below `root`. */
+export const finder = (root) => ({
+  find: (selector) => root.querySelector(selector),
+  findAll: (selector) => [...root.querySelectorAll(selector)],
+});
+
+export const press = (button, on) => button.setAttribute("aria-pressed", on);
+export const isPressed = (button) => button?.getAttribute("aria-pressed") === "true";

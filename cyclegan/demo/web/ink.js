@@ -1,0 +1,112 @@
+// Strokes → ink: what a drawing is, and how it looks. Pure but for the pictures, which are decoded once.
+//
+// A drawing is a list of strokes, a stroke is
+//   { colour, width, points: [[x, y, pressure = 1], ...] } in pixels of the 512 × 512 sheet,
+//   { clear: true }, { image: data URL of a picture as large as the sheet }, or { seed: of the colours, from here on }.
+
+export const SIDE = 512;
+export const BLACK = "#000000";
+export const WHITE = "#ffffff"; // the eraser's
+const COLOURFUL = 28; // difference between channels, of 255: what has less is a black or grey line
+
+// A sheet has two layers: black lines lie over the colours, as in the drawings of the training, whatever came first.
+
+export const newLayer = () =>
+  Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE }).getContext("2d", { willReadFrequently: true });
+export const newSheet = () => ({ lines: newLayer(), colours: newLayer() });
+const pictures = new Map(); // the sheets of pictures, by their data URLs
+
+const layersOf = ({ lines, colours }, one) => (one === WHITE ? [lines, colours] : [one === BLACK ? lines : colours]);
+const midpoint = (a, b) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
+
+/** Draws the part of a stroke that its point number i completes: a curve from midpoint to midpoint. */
+export function inkPoint(onto, { points, width, colour }, i) {
+  const [before, here] = [points[Math.max(i - 1, 0)], points[i]];
+  for (const paper of layersOf(onto, colour)) {
+    paper.globalCompositeOperation = colour === WHITE ? "destination-out" : "source-over";
+    paper.strokeStyle = colour;
+    paper.lineCap = paper.lineJoin = "round";
+    paper.lineWidth = width * (here[2] ?? 1);
+    paper.beginPath();
+    paper.moveTo(...(i > 1 ? midpoint(points[i - 2], before) : before.slice(0, 2)));
+    paper.quadraticCurveTo(before[0], before[1], ...midpoint(before, here));
+    paper.stroke();
+  }
+}
+
+/** Draws the last half segment, which inkPoint leaves to the next point; a single point becomes a dot. */
+export function inkEnd(onto, { points, colour }) {
+  const last = points.at(-1);
+  for (const paper of layersOf(onto, colour)) {
+    paper.beginPath();
+    paper.moveTo(...(points.length > 1 ? midpoint(points.at(-2), last) : last.slice(0, 2)));
+    paper.lineTo(last[0] + 0.01, last[1]); // a line of no length at all would not be drawn
+    paper.stroke();
+  }
+}
+
+export function ink(onto, drawing) {
+  for (const layer of [onto.lines, onto.colours]) layer.clearRect(0, 0, SIDE, SIDE);
+  for (const one of sinceClear(drawing)) {
+    if (one.image) {
+      for (const name of ["lines", "colours"]) {
+        onto[name].globalCompositeOperation = "source-over";
+        onto[name].drawImage(pictures.get(one.image)[name].canvas, 0, 0);
+      }
+    } else if (one.points) {
+      one.points.forEach((_, i) => inkPoint(onto, one, i));
+      inkEnd(onto, one);
+    }
+  }
+}
+
+/** Lays the sheet's layers on white paper. */
+export function flatten({ lines, colours }, paper) {
+  const { width, height } = paper.canvas;
+  paper.fillStyle = WHITE;
+  paper.fillRect(0, 0, width, height);
+  for (const layer of [colours, lines]) paper.drawImage(layer.canvas, 0, 0, width, height);
+}
+
+/** A number that the drawing keeps while it grows: the one chosen last, or what its first stroke tells. */
+export function seedOf(drawing) {
+  const strokes = sinceClear(drawing);
+  const { points: [[x, y]] = [[0, 0]] } = strokes[0] ?? {};
+  return strokes.findLast((one) => "seed" in one)?.seed ?? Math.round(10 * x) + 31 * Math.round(10 * y);
+}
+
+export const sinceClear = (drawing) => drawing.slice(drawing.findLastIndex((one) => one.clear) + 1);
+
+// --- pictures on the sheet ------------------------------------------------------------------------------------------
+
+/** The picture at an address, fitted on a white sheet, as a stroke; throws if there is none. */
+export async function pictureStroke(url, seed) {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  const scale = SIDE / Math.max(image.naturalWidth, image.naturalHeight);
+  const [width, height] = [image.naturalWidth * scale, image.naturalHeight * scale];
+  const paper = newLayer();
+  paper.fillStyle = WHITE;
+  paper.fillRect(0, 0, SIDE, SIDE);
+  paper.drawImage(image, (SIDE - width) / 2, (SIDE - height) / 2, width, height);
+  const stroke = { image: paper.canvas.toDataURL("image/png"), seed };
+  pictures.set(stroke.image, layersOfPicture(paper));
+  return stroke;
+}
+
+/** Grey pixels are lines, black ink of some thickness; all others are colours, so that new colours can replace them. */
+function layersOfPicture(paper) {
+  const layers = newSheet();
+  const [lines, colours] = [paper.getImageData(0, 0, SIDE, SIDE), paper.getImageData(0, 0, SIDE, SIDE)];
+  for (let i = 0; i < lines.data.length; i += 4) {
+    const [red, green, blue] = lines.data.subarray(i, i + 3);
+    const lightest = Math.max(red, green, blue);
+    const coloured = lightest - Math.min(red, green, blue) >= COLOURFUL;
+    lines.data.set([0, 0, 0, coloured ? 0 : 255 - lightest], i);
+    colours.data[i + 3] = coloured ? 255 : 0;
+  }
+  layers.lines.putImageData(lines, 0, 0);
+  layers.colours.putImageData(colours, 0, 0);
+  return layers;
+}
