@@ -249,6 +249,34 @@ def to_image(tensor: Tensor) -> Image.Image:
     return Image.fromarray(array.permute(1, 2, 0).contiguous().numpy())
 
 
+# --- colours --------------------------------------------------------------------------------------------------------
+
+
+def to_lab(rgb: NDArray) -> NDArray[np.float32]:
+    """RGB of any shape ending in 3, uint8 or in [0, 1] → CIELAB of that shape, L from 0 to 100."""
+    values = rgb / np.float32(255) if rgb.dtype == np.uint8 else rgb
+    return _converted(values, cv2.COLOR_RGB2LAB)
+
+
+def from_lab(lab: NDArray[np.float32]) -> NDArray[np.float32]:
+    """CIELAB of any shape ending in 3 → RGB of that shape; beyond [0, 1] where a screen cannot show the colour."""
+    return _converted(lab, cv2.COLOR_LAB2RGB)
+
+
+def _converted(colours: NDArray, code: int) -> NDArray[np.float32]:
+    """OpenCV's conversion, which takes H×W×3 alone."""
+    rows = colours if colours.ndim == 3 else colours.reshape(1, -1, 3)
+    converted = cv2.cvtColor(np.ascontiguousarray(rows, np.float32), code)
+    return np.asarray(converted, np.float32).reshape(colours.shape)
+
+
+def rotate_hues(lab: NDArray[np.float32], angle: float, strength: float = 1.0) -> NDArray[np.float32]:
+    """CIELAB with every hue turned by ``angle`` (radians) and chroma times ``strength``; lightness stays."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    turn = (strength * np.array([[cosine, sine], [-sine, cosine]])).astype(np.float32)
+    return np.concatenate([lab[..., :1], lab[..., 1:] @ turn], axis=-1)
+
+
 # --- sample sheets --------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel
 
 from cyclegan.config import RENAMED, ConfigError, LossConfig, TrainConfig, load_train_config
+from cyclegan.weights import read_config
 
 CONFIGS = sorted((Path(__file__).parents[1] / "train" / "configs").glob("*.toml"))
 
@@ -86,3 +87,10 @@ def test_an_old_name_is_answered_with_the_new_one(file: Path, old: str, new: str
     for group in groups:
         model = model.model_fields[group].annotation  # type: ignore[assignment]
     assert name in model.model_fields
+
+
+def test_fine_tuning_is_of_the_networks_that_are_shipped() -> None:
+    root = Path(__file__).parents[1]
+    config = load_train_config(root / "train" / "configs" / "finetune.toml", [])
+    shipped = read_config(root / "weights" / "config.json")
+    assert (config.generator, config.discriminator) == (shipped.generator, shipped.discriminator)

@@ -318,3 +318,10 @@ def test_a_generator_without_detail_gets_it_with_weights_of_zero(config: TrainCo
         network.eval()
     with torch.no_grad():
         assert torch.allclose(model._draw(photo, torch.tensor([0.0, 0.5, 1.0])), plain(photo), atol=1e-6)
+
+
+def test_fine_tuning_from_other_networks_is_one_sentence(config: TrainConfig) -> None:
+    generator = config.generator.model_copy(update={"detail": True})
+    given = CycleGAN(config.model_copy(update={"generator": generator}), CPU).networks
+    with pytest.raises(ConfigError, match="start_from: its F is not the one that the config describes"):
+        CycleGAN(config, CPU).start_from({name: network.state_dict() for name, network in given.items()})

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cyclegan.drawing.inking import KINDS, Drawing, Stroke
 from cyclegan.drawing.skeleton import pixel_paths, thinned
 from cyclegan.drawing.tracing import smooth_path, trace
+from cyclegan.images import to_lab
 
 Plane = NDArray  # H×W float32
 
@@ -167,10 +168,9 @@ def flow_dog(photo: NDArray, passes: int = 2) -> tuple[Plane, Plane]:
 
 
 def _smooth_lightness(photo: NDArray) -> Plane:
-    lab = cv2.cvtColor(photo.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    light = lab[..., 0].copy()
+    light = to_lab(photo)[..., 0].copy()
     for _ in range(3):
-        light = cv2.bilateralFilter(light, -1, 12.0 / 2.55, 3.0)
+        light = np.asarray(cv2.bilateralFilter(light, -1, 12.0 / 2.55, 3.0), np.float32)
     return light / 100
 
 

@@ -106,10 +106,7 @@ def drawn_by(style: Style, drawing: Drawing, seed: str = "") -> Pictures:
 
 def turned_hues(photo: Pictures, degrees: float) -> Pictures:
     """H×W×3 uint8 RGB with every hue turned by an angle in CIELAB; lightness stays, and so does grey."""
-    lab = cv2.cvtColor(photo.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    lab[..., 1:] = lab[..., 1:] @ np.array([[cosine, sine], [-sine, cosine]], np.float32)
-    rgb = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+    rgb = images.from_lab(images.rotate_hues(images.to_lab(photo), np.deg2rad(degrees)))
     return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from cyclegan.images import to_lab
+
 Pictures = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 Array = NDArray[np.float32]
@@ -34,12 +36,6 @@ def foreground(pictures: Pictures) -> Masks:
     return pictures.min(axis=-1) < NEAR_WHITE
 
 
-def lab(colours: NDArray[np.uint8]) -> Array:
-    """CIELAB (L 0 to 100) of uint8 RGB of any shape ending in 3."""
-    flat = np.ascontiguousarray(colours).reshape(-1, 1, 3).astype(np.float32) / 255
-    return cv2.cvtColor(flat, cv2.COLOR_RGB2LAB).reshape(colours.shape).astype(np.float32)
-
-
 # --- distances of two sets -------------------------------------------------------------------------------------------
 
 
@@ -57,7 +53,7 @@ def sliced_wasserstein(points: Array, others: Array) -> float:
 
 def colour_distance(pictures: Pictures, reference: Pictures) -> float:
     """Sliced Wasserstein distance of the foreground's pixels in CIELAB: everything ΔE redder gives ΔE/2."""
-    return sliced_wasserstein(*(lab(_sampled(_foreground_pixels(p), PIXELS)) for p in (pictures, reference)))
+    return sliced_wasserstein(*(to_lab(_sampled(_foreground_pixels(p), PIXELS)) for p in (pictures, reference)))
 
 
 def texture_distance(pictures: Pictures, reference: Pictures) -> float:
@@ -112,12 +108,12 @@ def _foreground_pixels(pictures: Pictures) -> NDArray[np.uint8]:
 
 def chroma(photos: Pictures) -> float:
     """Mean of √(a² + b²) over the foreground's pixels."""
-    return float(np.linalg.norm(lab(_foreground_pixels(photos))[:, 1:], axis=1).mean())
+    return float(np.linalg.norm(to_lab(_foreground_pixels(photos))[:, 1:], axis=1).mean())
 
 
 def mean_colours(photos: Pictures) -> Array:
     """N×3: each picture's foreground's mean in CIELAB."""
-    return np.stack([lab(_foreground_pixels(photo[None])).mean(axis=0) for photo in photos])
+    return np.stack([to_lab(_foreground_pixels(photo[None])).mean(axis=0) for photo in photos])
 
 
 def colour_spread(photos: Pictures) -> float:
@@ -196,13 +192,13 @@ def hint_regions(hinted: Pictures, bare: Pictures, masks: Masks, reach: int) -> 
             region = (cv2.dilate(stroke.astype(np.uint8), around) > 0) & ~marks & mask
             if stroke.sum() >= SMALLEST_HINT and region.any():
                 colours = hinted[number][stroke]
-                regions.append((number, lab(colours[colours.sum(axis=1, dtype=int).argmin()]), region))
+                regions.append((number, to_lab(colours[colours.sum(axis=1, dtype=int).argmin()]), region))
     return regions
 
 
 def hint_distance(photos: Pictures, regions: Sequence[HintRegion]) -> float:
     """Mean CIELAB distance (CIE 1976) of the pixels around a hint from its colour: the mean of at least one hint."""
     distances = [
-        np.linalg.norm(lab(photos[number][region]) - colour, axis=1).mean() for number, colour, region in regions
+        np.linalg.norm(to_lab(photos[number][region]) - colour, axis=1).mean() for number, colour, region in regions
     ]
     return float(np.mean(distances))

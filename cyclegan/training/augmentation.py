@@ -14,7 +14,7 @@ from cyclegan.colour.hints import colour_hints
 from cyclegan.config import DataConfig
 from cyclegan.drawing.coherent_lines import at_detail
 from cyclegan.drawing.inking import CANONICAL, KINDS, REFERENCE, Drawing, Style, ink
-from cyclegan.images import RGBArray
+from cyclegan.images import RGBArray, from_lab, rotate_hues, to_lab
 
 RECOLOUR_PROB = {True: 0.7, False: 0.15}
 """Probability that a photo is recoloured, with and without hints. With hints the colour has to be read from the hint,
@@ -101,7 +101,7 @@ def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng:
         outlined = _on_photo(regions(sketch), real)
         if config.colourways and rng.random() < COLOURWAY_PROB:
             colours = in_colourway(outlined, int(rng.integers(2**16)))
-            real = _in_colours(real, drawing.mask(), _lab(colours / 255), outlined)
+            real = _in_colours(real, drawing.mask(), to_lab(colours), outlined)
         else:
             colours = _colours_of(real, drawing.mask(), outlined)
         colours[outside(outlined, sketch)] = PAPER
@@ -217,14 +217,12 @@ def _recoloured(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RG
     """The object (``mask`` 255) in another colour: turned hues, or as a pen would ask for; always so what was grey."""
     if rng.random() < ONE_COLOUR_PROB:
         mask = _one_colour(photo, mask, rng)
-    lab = _lab(photo / 255)
+    lab = to_lab(photo)
     colours = lab[mask > 127][:, 1:]
     if not len(colours) or np.linalg.norm(colours, axis=1).mean() < 15 or rng.random() < 0.6:
         return _in_colours(photo, mask, _vivid(rng))
-    angle = rng.uniform(0, 2 * np.pi)
-    turn = rng.uniform(0.8, 2.0) * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    lab[..., 1:] = lab[..., 1:] @ turn.astype(np.float32)
-    return _blended(photo, lab, mask)
+    angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.8, 2.0)
+    return _blended(photo, rotate_hues(lab, angle, strength), mask)
 
 
 def _one_colour(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RGBArray:
@@ -233,7 +231,7 @@ def _one_colour(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RG
     places = np.flatnonzero(mask)
     if not len(places):
         return mask
-    lab = _lab(cv2.GaussianBlur(photo, (0, 0), len(photo) / 128) / 255)
+    lab = to_lab(np.asarray(cv2.GaussianBlur(photo, (0, 0), len(photo) / 128), np.uint8))
     away = (lab - lab.reshape(-1, 3)[rng.choice(places)]) / np.array(ONE_COLOUR, np.float32)
     similar = (mask * (1.5 - np.linalg.norm(away, axis=2)).clip(0, 1)).astype(np.uint8)
     return similar if (similar > 127).sum() > MIN_ONE_COLOUR * len(places) else mask
@@ -242,7 +240,7 @@ def _one_colour(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RG
 def _vivid(rng: np.random.Generator) -> NDArray[np.float32]:
     """A CIELAB colour, any hue that screens can show, mostly strong: those of a palette, pen or paint pot."""
     hsv = np.array([rng.uniform(0, 360), rng.uniform(0.35, 1), rng.uniform(0.35, 1)], np.float32)
-    return np.asarray(_lab(cv2.cvtColor(hsv[None, None], cv2.COLOR_HSV2RGB))[0, 0])
+    return to_lab(np.asarray(cv2.cvtColor(hsv[None, None], cv2.COLOR_HSV2RGB))[0, 0])
 
 
 def _on_photo(regions: Labels, photo: RGBArray) -> Labels:
@@ -260,7 +258,7 @@ def _in_colours(photo: RGBArray, mask: RGBArray, colours: Lab, regions: Labels |
     light and shade stay."""
     if mask.max() < 128:
         return photo
-    lab = _lab(photo / 255)
+    lab = to_lab(photo)
     mean = region_means(lab, mask > 127, np.zeros(mask.shape, int) if regions is None else regions)
     mean[..., 0] = np.clip(mean[..., 0], 2, 98)
     lab[..., 1:] -= _share(lab, mean) * mean[..., 1:]
@@ -283,14 +281,9 @@ def _share(lab: Lab, colour: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.minimum(lab[..., :1] / colour[..., :1], (100 - lab[..., :1]) / (100 - colour[..., :1]))
 
 
-def _lab(rgb: NDArray) -> Lab:
-    """H×W×3 in [0, 1] → CIELAB."""
-    return cv2.cvtColor(rgb.astype(np.float32), cv2.COLOR_RGB2LAB)
-
-
 def _blended(photo: RGBArray, lab: Lab, mask: RGBArray) -> RGBArray:
     """``lab`` (CIELAB) as RGB inside ``mask``, ``photo`` outside, with a soft edge."""
-    colour = cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).clip(0, 1) * 255
+    colour = from_lab(lab).clip(0, 1) * 255
     share = cv2.GaussianBlur(mask, (3, 3), 0)[..., None] / np.float32(255)
     return (share * colour + (1 - share) * photo + 0.5).astype(np.uint8)
 

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cyclegan import losses
 from cyclegan.colour.colour_map import colour_maps, without_colour_strokes
-from cyclegan.config import LossConfig, TrainConfig
+from cyclegan.config import ConfigError, LossConfig, TrainConfig
 from cyclegan.models import Discriminator, Generator
 from cyclegan.training.data import Batch
 from cyclegan.training.image_pool import ImagePool
@@ -304,12 +304,20 @@ class CycleGAN:
 
         A G that was trained at half the resolution has no local enhancer yet, and gets an untrained one. An F without
         detail control gets it by input weights of zero.
+
+        Raises:
+            ConfigError: the networks are others than the config's.
         """
         for name, state in networks.items():
             own = self.networks[name].state_dict()
             new = {key: tensor for key, tensor in own.items() if key.startswith("local_enhancer.")}
             widened = {key: _with_inputs_of(own[key], tensor) for key, tensor in state.items() if key in own}
-            self.networks[name].load_state_dict(new | dict(state) | widened)
+            try:
+                self.networks[name].load_state_dict(new | dict(state) | widened)
+            except RuntimeError as error:
+                raise ConfigError(
+                    f"start_from: its {name} is not the one that the config describes ({error})."
+                ) from None
         self.G_ema.module.load_state_dict(self.G.state_dict())
         self.F_ema.module.load_state_dict(self.F.state_dict())
 
