@@ -83,9 +83,9 @@ def perceptual(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
 def texture(fake: Sequence[Tensor], real: Sequence[Tensor], squares: int = 8) -> Tensor:
     """mean over layers i of ‖σ(φᵢ(G(x))) - σ(φᵢ(y))‖₁ / mean σ(φᵢ(y)), σ the deviation within each of squares² places.
 
-    How much grain, weave or gloss there is nearby, wherever its threads lie. Compared place by place, what nobody can
-    foretell becomes its mean: nothing. Deviations of features as style: Huang and Belongie, "Arbitrary Style Transfer
-    in Real-time with Adaptive Instance Normalization", ICCV 2017, eq. 13.
+    How much grain, weave or gloss there is locally, wherever exactly it lies. Compared position by position, details that
+    nothing predicts would be averaged away. Deviations of features as style: Huang and Belongie, "Arbitrary Style
+    Transfer in Real-time with Adaptive Instance Normalization", ICCV 2017, eq. 13.
     """
     terms = []
     for a, b in zip(fake, real, strict=True):

@@ -17,7 +17,7 @@ from cyclegan.drawing.inking import CANONICAL, Drawing, Stroke
 from cyclegan.evaluation import metrics
 from cyclegan.evaluation.held_out import drawn_by
 from cyclegan.evaluation.metrics import Pictures
-from cyclegan.evaluation.report import PENS, Number, Report, normalised_first, translated
+from cyclegan.evaluation.report import PENS, MetricRow, Report, normalised_first, translated
 from cyclegan.inference import Translator
 
 CANVAS = 512  # pixels: the side of the sheet that the strokes were drawn on
@@ -80,9 +80,9 @@ def with_drawings(report: Report, translator: Translator, drawings: dict[str, Dr
     }
     replays = [_replayed(translator, drawing, seed) for seed, drawing in enumerate(drawings.values())]
     numbers = [
-        Number("drawings: colour change by pen", 0, changes),
-        Number("drawings: jump while drawn", 0, {"lines": float(np.mean([r.jump() for r in replays]))}),
-        Number("drawings: progress while drawn", 1, {"lines": float(np.mean([r.progress() for r in replays]))}),
+        MetricRow("drawings: colour change by pen", 0, changes),
+        MetricRow("drawings: jump while drawn", 0, {"lines": float(np.mean([r.jump() for r in replays]))}),
+        MetricRow("drawings: progress while drawn", 1, {"lines": float(np.mean([r.progress() for r in replays]))}),
     ]
     stages = slice(1, None, 2)
     strips = [strip[stages] for replay in replays[:SHOWN] for strip in (replay.sheets, replay.photos)]

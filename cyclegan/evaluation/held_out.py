@@ -1,4 +1,4 @@
-"""What an evaluation is made with: images kept back from training, and drawings of them by many hands."""
+"""What an evaluation is made with: images held out from training, and drawings of them in randomised styles."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class HeldOut:
     drawings: list[Drawing]
     masks: Masks
     lines: Pictures
-    """The drawings by as many hands."""
+    """The drawings, each in a style of its own."""
     traced: Pictures
-    """The drawings clean and complete, as F is taught to draw."""
+    """The drawings clean and complete: F's target."""
     others: Pictures
     """Photos of the same kinds of objects, as a reference."""
     others_traced: Pictures

@@ -61,8 +61,8 @@ FEATURE_METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {"KID ×1000": k
 
 
 @dataclass(frozen=True)
-class Number:
-    """One row of a table: what a measure gave for each kind of input, its floor and its ceiling."""
+class MetricRow:
+    """One row of a table: a metric for each kind of input, its floor and its ceiling."""
 
     name: str
     best: int
@@ -77,7 +77,7 @@ class Report:
     weights: str
     photos: int
     sketches: int
-    numbers: dict[Direction, list[Number]]
+    numbers: dict[Direction, list[MetricRow]]
     sheets: dict[str, Image.Image]
     """To look at, by file name."""
 
@@ -117,8 +117,8 @@ def evaluate(translator: Translator, held_out: HeldOut, extractor: nn.Module | N
 
 def sketch_to_photo(
     translator: Translator, held_out: HeldOut, extractor: nn.Module | None = None
-) -> tuple[list[Number], dict[str, Image.Image]]:
-    """Numbers and sheets of G, from drawings by many hands, clean and complete ones, those with hints, and others."""
+) -> tuple[list[MetricRow], dict[str, Image.Image]]:
+    """Metrics and sheets of G, from drawings in randomised styles, clean and complete ones, those with hints, and others."""
     lines, photos, masks = held_out.lines, held_out.photos, held_out.masks
     inputs = {"lines": lines, "traced": held_out.traced}
     if translator.config.colour_hints:
@@ -136,8 +136,12 @@ def sketch_to_photo(
     asked = inputs | {"hints": lines}  # F is to give back the lines; hints are none
     errors = {kind: metrics.cycle_error(asked[kind], back) for kind, back in returned.items()}
     errors |= {"floor": 0.0, "ceiling": metrics.cycle_error(lines, np.full_like(lines, 255))}
-    numbers += [Number("inside filled", 1, filled), Number("outside clean", 1, clean), Number("cycle error", 0, errors)]
-    numbers.append(Number("colour change by pen", 0, pen_changes(translator, held_out)))
+    numbers += [
+        MetricRow("inside filled", 1, filled),
+        MetricRow("outside clean", 1, clean),
+        MetricRow("cycle error", 0, errors),
+    ]
+    numbers.append(MetricRow("colour change by pen", 0, pen_changes(translator, held_out)))
     if "hints" in inputs:
         numbers += hint_distances(translator, held_out, fakes["lines"])
 
@@ -153,7 +157,7 @@ def sketch_to_photo(
 
 def photo_to_sketch(
     translator: Translator, held_out: HeldOut, extractor: nn.Module | None = None
-) -> tuple[list[Number], dict[str, Image.Image]]:
+) -> tuple[list[MetricRow], dict[str, Image.Image]]:
     """Numbers and a sheet of F; drawings from elsewhere, where there are any, stand beside its own."""
     photos = held_out.photos
     fakes = translated(translator, photos, "photo_to_sketch")
@@ -164,7 +168,7 @@ def photo_to_sketch(
     numbers = _compared(columns, held_out.others_traced, DRAWING_METRICS, extractor)
     errors = {"photos": metrics.cycle_error(photos, returned), "floor": 0.0}
     errors["ceiling"] = metrics.cycle_error(photos, fakes)
-    numbers.append(Number("cycle error", 0, errors))
+    numbers.append(MetricRow("cycle error", 0, errors))
     shown = {"photo": photos, "drawing": fakes, "photo again": returned, "traced": held_out.traced}
     return numbers, {"photo-to-sketch.jpg": _sheet(shown)}
 
@@ -186,7 +190,7 @@ def pen_changes(translator: Translator, held_out: HeldOut) -> dict[str, float]:
     return {kind: float(np.mean(changes)) for kind, changes in found.items()} | {"floor": 0.0}
 
 
-def hint_distances(translator: Translator, held_out: HeldOut, without: Pictures) -> list[Number]:
+def hint_distances(translator: Translator, held_out: HeldOut, without: Pictures) -> list[MetricRow]:
     """How far the colours around hints are from theirs, and from the same ones in photos drawn ``without`` hints.
 
     The hints have the hues of other photos than the model could guess. Nothing, if no photo has a colour to hint at.
@@ -200,7 +204,7 @@ def hint_distances(translator: Translator, held_out: HeldOut, without: Pictures)
     columns = {"lines": without, "hints": translated(translator, hinted, "sketch_to_photo")}
     columns |= {"floor": turned, "ceiling": held_out.lines}
     distances = {kind: metrics.hint_distance(photos, regions) for kind, photos in columns.items()}
-    return [Number("distance from hint", 0, distances)]
+    return [MetricRow("distance from hint", 0, distances)]
 
 
 def translated(
@@ -215,7 +219,7 @@ def translated(
 
 
 def normalised_first(translator: Translator, sheets: Pictures, seeds: Sequence[int]) -> Pictures:
-    """As `translated`, sketch to photo, after the sketch doctor has seen the drawings."""
+    """As `translated`, sketch to photo, with the drawings normalised first."""
     size = translator.config.image_size
     normalised = [normalise(Image.fromarray(sheet), size) for sheet in sheets]
     seen = np.stack([np.asarray(treatment.sheet) for treatment in normalised])
@@ -226,17 +230,17 @@ def normalised_first(translator: Translator, sheets: Pictures, seeds: Sequence[i
 
 def _compared(
     columns: Columns, reference: Pictures, compared: dict[str, tuple[int, Compare]], extractor: nn.Module | None
-) -> list[Number]:
+) -> list[MetricRow]:
     """Numbers that hold two sets against each other."""
     numbers = [
-        Number(name, best, {kind: compare(pictures, reference) for kind, pictures in columns.items()})
+        MetricRow(name, best, {kind: compare(pictures, reference) for kind, pictures in columns.items()})
         for name, (best, compare) in compared.items()
     ]
     if extractor:
         target = _features(extractor, reference)
         features = {kind: _features(extractor, pictures) for kind, pictures in columns.items()}
         for name, distance in FEATURE_METRICS.items():
-            numbers.append(Number(name, 0, {kind: distance(values, target) for kind, values in features.items()}))
+            numbers.append(MetricRow(name, 0, {kind: distance(values, target) for kind, values in features.items()}))
     return numbers
 
 
@@ -251,7 +255,7 @@ def _sheet(columns: Columns) -> Image.Image:
     return images.grid([[Image.fromarray(picture) for picture in row] for row in rows], list(columns))
 
 
-def _table(direction: Direction, numbers: list[Number]) -> str:
+def _table(direction: Direction, numbers: list[MetricRow]) -> str:
     kinds = list(dict.fromkeys(kind for number in numbers for kind in number.columns))
     kinds.sort(key=["floor", "ceiling"].count)  # the bounds last
     rows = [[direction.replace("_", "-"), *kinds, "best"]]

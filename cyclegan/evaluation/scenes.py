@@ -16,7 +16,7 @@ from cyclegan.drawing.coherent_lines import at_detail, coherent_lines
 from cyclegan.drawing.inking import REFERENCE, Style, ink
 from cyclegan.evaluation.held_out import held_out_paths
 from cyclegan.evaluation.line_metrics import LineScores, line_scores, mean_scores
-from cyclegan.evaluation.report import Number, Report
+from cyclegan.evaluation.report import MetricRow, Report
 from cyclegan.images import RGBArray
 from cyclegan.inference import DETAIL, Translator
 
@@ -44,7 +44,7 @@ def with_scenes(report: Report, translator: Translator, scenes: list[RGBArray]) 
             scores[column].append(line_scores(scene, drawing))
     means = {column: asdict(mean_scores(rows)) for column, rows in scores.items()}
     numbers = [
-        Number(f"scenes: {name}", best, {column: row[name] for column, row in means.items()})
+        MetricRow(f"scenes: {name}", best, {column: row[name] for column, row in means.items()})
         for name, best in asdict(BEST).items()
     ]
     both = report.numbers | {"photo_to_sketch": [*report.numbers["photo_to_sketch"], *numbers]}

@@ -1,4 +1,4 @@
-"""A second critic of photos, which sees them with the eyes of a network that knows photos already."""
+"""A second discriminator of photos, which judges the features of a pretrained network."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ CHANNELS = 64  # of each map once it is mixed
 
 
 class ProjectedDiscriminator(nn.Module):
-    """Judges feature maps of a fixed, pretrained network: a head of its own for each.
+    """Judges feature maps of a fixed, pretrained network, with a head for each.
 
-    Sauer et al., "Projected GANs Converge Faster", NeurIPS 2021: what takes a critic of pixels hundreds of thousands of
-    pictures to see, it need not learn. As in section 3.2 there, maps are mixed across channels and then, from the
-    deepest up, across scales: a head that sees a texture is told what it is on. The heads judge patches. The paper
-    mixes at random; learnt, the mixing told sooner (docs/training-log.md).
+    Sauer et al., "Projected GANs Converge Faster", NeurIPS 2021: what a discriminator of pixels needs hundreds of thousands
+    of images to learn to see, these features show from the start. As in section 3.2 there, maps are mixed across channels
+    and then, from the deepest up, across scales, so that a head for textures knows what they are on. The heads judge
+    patches. The paper's mixing is random; learnt, it discriminated sooner (docs/training-log.md).
     """
 
     def __init__(self, channels: Sequence[int]):
