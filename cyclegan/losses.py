@@ -83,8 +83,8 @@ def perceptual(fake: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
 def texture(fake: Sequence[Tensor], real: Sequence[Tensor], squares: int = 8) -> Tensor:
     """mean over layers i of ‖σ(φᵢ(G(x))) - σ(φᵢ(y))‖₁ / mean σ(φᵢ(y)), σ the deviation within each of squares² places.
 
-    How much grain, weave or gloss there is locally, wherever exactly it lies. Compared position by position, details that
-    nothing predicts would be averaged away. Deviations of features as style: Huang and Belongie, "Arbitrary Style
+    How much grain, weave or gloss there is locally, wherever exactly it lies. Compared position by position, details
+    that nothing predicts would be averaged away. Deviations of features as style: Huang and Belongie, "Arbitrary Style
     Transfer in Real-time with Adaptive Instance Normalization", ICCV 2017, eq. 13.
     """
     terms = []

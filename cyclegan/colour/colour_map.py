@@ -42,8 +42,8 @@ NEIGHBOURHOOD = (3, 3)
 def colour_map(drawing: RGBArray, seed: int | None = None) -> RGBArray:
     """The colour map of a ``drawing``, from its colour strokes or, if it has none, in the colourway of ``seed``.
 
-    White outside of the object, where the lines tell what is outside. One seed keeps its colours while a drawing grows; None takes a
-    hash of the drawing.
+    White outside of the object, where the lines tell what is outside. One seed keeps its colours while a drawing grows;
+    None takes a hash of the drawing.
     """
     if seed is None:
         seed = zlib.crc32(drawing.tobytes())

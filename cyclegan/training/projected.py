@@ -13,10 +13,10 @@ CHANNELS = 64  # of each map once it is mixed
 class ProjectedDiscriminator(nn.Module):
     """Judges feature maps of a fixed, pretrained network, with a head for each.
 
-    Sauer et al., "Projected GANs Converge Faster", NeurIPS 2021: what a discriminator of pixels needs hundreds of thousands
-    of images to learn to see, these features show from the start. As in section 3.2 there, maps are mixed across channels
-    and then, from the deepest up, across scales, so that a head for textures knows what they are on. The heads judge
-    patches. The paper's mixing is random; learnt, it discriminated sooner (docs/training-log.md).
+    Sauer et al., "Projected GANs Converge Faster", NeurIPS 2021: what a discriminator of pixels needs hundreds of
+    thousands of images to learn to see, these features show from the start. As in section 3.2 there, maps are mixed
+    across channels and then, from the deepest up, across scales, so that a head for textures knows what they are on. The
+    heads judge patches. The paper's mixing is random; learnt, it discriminated sooner (docs/training-log.md).
     """
 
     def __init__(self, channels: Sequence[int]):
