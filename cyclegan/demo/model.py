@@ -76,7 +76,8 @@ def model_tab(translator: Translator | None) -> None:
                 str(samples.path), show_label=False, interactive=False, buttons=["fullscreen"], elem_classes="samples"
             )
         if folder and (tables := scores(folder)):
-            gr.HTML(f"<h3>Scores</h3>{tables}", padding=False)
+            with gr.Accordion("Scores", open=False):
+                gr.HTML(tables, padding=False)
         if others:
             with gr.Accordion("More pictures", open=False):
                 for picture in others:

@@ -118,7 +118,7 @@ def evaluate(translator: Translator, held_out: HeldOut, extractor: nn.Module | N
 def sketch_to_photo(
     translator: Translator, held_out: HeldOut, extractor: nn.Module | None = None
 ) -> tuple[list[MetricRow], dict[str, Image.Image]]:
-    """Metrics and sheets of G: from drawings in random styles, clean and complete ones, those with hints, and others."""
+    """Metrics and sheets of G: from drawings in random styles, complete ones, those with hints, and others."""
     lines, photos, masks = held_out.lines, held_out.photos, held_out.masks
     inputs = {"lines": lines, "traced": held_out.traced}
     if translator.config.colour_hints:

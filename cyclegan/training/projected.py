@@ -15,7 +15,7 @@ class ProjectedDiscriminator(nn.Module):
 
     Sauer et al., "Projected GANs Converge Faster", NeurIPS 2021: what a discriminator of pixels needs hundreds of
     thousands of images to learn to see, these features show from the start. As in section 3.2 there, maps are mixed
-    across channels and then, from the deepest up, across scales, so that a head for textures knows what they are on. The
+    across channels and then, from the deepest up, across scales: a head for textures knows what they are on. The
     heads judge patches. The paper's mixing is random; learnt, it discriminated sooner (docs/training-log.md).
     """
 
