@@ -1,20 +1,27 @@
-"""Time of one translation at the networks' own size, PIL in, PIL out.
+"""Time of one translation, PIL in, PIL out: sketches at G's own size, photos at several.
 
     python -m tests.bench_inference [--weights weights] [--threads 2] [--rounds 30]
 
-Directions and precisions take turns, so that other work on the machine falls on all of them alike.
+Directions, sizes and precisions take turns, so that other work on the machine falls on all of them alike.
 """
 
 import argparse
 import statistics
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
+from PIL import Image
 
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
 from cyclegan.images import to_image
 from cyclegan.inference import Translator
+
+PHOTO_SIDES = (256, 512, 1024)
+PHONE = (4000, 3000)  # a photo of 12 megapixels
 
 
 def main() -> None:
@@ -27,23 +34,25 @@ def main() -> None:
 
     weights = load_weights(options.weights)
     size = weights.config.image_size
-    image = to_image(torch.rand(3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1)
-    methods = {
-        (direction, str(dtype).removeprefix("torch.")): getattr(translator, direction)
-        for dtype in (torch.float32, torch.bfloat16)
-        for translator in [Translator(weights, "cpu", dtype)]
-        for direction in ("sketch_to_photo", "photo_to_sketch")
-    }
-    times: dict[tuple[str, str], list[float]] = {key: [] for key in methods}
+    noise = to_image(torch.rand(3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1)
+    photos = {f"{side}×{side}": noise.resize((side, side)) for side in PHOTO_SIDES}
+    photos["12 megapixels"] = noise.resize(PHONE, Image.Resampling.BICUBIC)
+    calls: dict[tuple[str, str, str], Callable[[], Any]] = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        translator, precision = Translator(weights, "cpu", dtype), str(dtype).removeprefix("torch.")
+        calls["sketch_to_photo", f"{size}×{size}", precision] = partial(translator.sketch_to_photo, noise)
+        for name, photo in photos.items():
+            calls["photo_to_sketch", name, precision] = partial(translator.photo_to_sketch, photo)
+    times: dict[tuple[str, str, str], list[float]] = {key: [] for key in calls}
     for _ in range(options.rounds):
-        for key, method in methods.items():
+        for key, call in calls.items():
             start = time.perf_counter()
-            method(image)
+            call()
             times[key].append(1000 * (time.perf_counter() - start))
 
-    rows = [f"{size}×{size} pixels, {torch.get_num_threads()} threads, {options.rounds} rounds"]
-    rows.append(f"{'direction':<16} {'precision':<10} {'median':>8} {'fastest':>8}  ms")
-    rows += [f"{d:<16} {p:<10} {statistics.median(t):8.1f} {min(t):8.1f}" for (d, p), t in times.items()]
+    rows = [f"{torch.get_num_threads()} threads, {options.rounds} rounds"]
+    rows.append(f"{'direction':<16} {'size':<14} {'precision':<10} {'median':>8} {'fastest':>8}  ms")
+    rows += [f"{d:<16} {s:<14} {p:<10} {statistics.median(t):8.1f} {min(t):8.1f}" for (d, s, p), t in times.items()]
     sys.stdout.write("\n".join(rows) + "\n")
 
 
