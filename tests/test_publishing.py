@@ -1,6 +1,7 @@
 """`publish` and `deploy-space`: what goes up, what the Hub then has, and that it comes down the same."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tests.conftest import TINY
 from tests.hub_server import Hub, UseHub
 
 pytest_plugins = ["tests.hub_fixtures"]
+
+Make = Callable[..., Image.Image]
 
 SCORES = {
     "weights": "weights/",
@@ -66,10 +69,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_what_was_published_gives_the_same_pixels(
-    logged_in: Hub, weights_folder: Path, make_photo: object, make_drawing: object, capsys: pytest.CaptureFixture[str]
+    logged_in: Hub, weights_folder: Path, make_photo: Make, make_drawing: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert callable(make_photo)
-    assert callable(make_drawing)
     assert main(["publish", "shoes/model", "--weights", str(weights_folder), "--private"]) == 0
     assert f"{logged_in.url}/shoes/model" in capsys.readouterr().out
     repository = logged_in.repositories["shoes/model"]
