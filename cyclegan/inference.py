@@ -24,6 +24,7 @@ from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
 from cyclegan.drawing.normalise import is_photo
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
 from cyclegan.images import (
+    ImageError,
     RGBArray,
     fit_square,
     resize,
@@ -216,7 +217,12 @@ class Translator:
 
     @torch.inference_mode()
     def _compute(self, network: nn.Module, *inputs: Tensor) -> Tensor:
-        return network(*(one.to(self._device, self._dtype, memory_format=torch.channels_last) for one in inputs))
+        try:
+            return network(*(one.to(self._device, self._dtype, memory_format=torch.channels_last) for one in inputs))
+        except (MemoryError, RuntimeError) as error:  # on the CPU PyTorch has no type of its own for it
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            raise ImageError("There is not enough memory for this picture; use a smaller one.") from None
 
     def _ready(self, config: GeneratorConfig, state: StateDict) -> nn.Module:
         network: nn.Module = Generator(config)
@@ -230,7 +236,11 @@ class Translator:
         for direction, name in GENERATOR_FILES.items():
             sheet = self._prepared(np.full((size, size, 3), 255, np.uint8), direction)
             for _ in range(2):
-                if not self._run([sheet], direction).isfinite().all():
+                try:
+                    finite = self._run([sheet], direction).isfinite().all()
+                except ImageError:
+                    raise WeightsError(f"There is not enough memory for {name} at {size} pixels.") from None
+                if not finite:
                     raise WeightsError(
                         f"{name} computes values that are not finite from a white sheet; train it again."
                     )

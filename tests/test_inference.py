@@ -12,7 +12,7 @@ from torch import nn
 
 from cyclegan import inference
 from cyclegan.colour.colour_map import colour_maps
-from cyclegan.images import fit_square, to_image, to_tensor
+from cyclegan.images import ImageError, fit_square, to_image, to_tensor
 from cyclegan.inference import Direction, Sheet, Translator
 from cyclegan.models import fold_batch_norms
 from cyclegan.weights import StateDict, Weights, WeightsError
@@ -221,3 +221,20 @@ def test_a_photo_can_give_its_colours(translator: Translator, make_drawing: Make
     assert same(red, large)
     assert not same(red, blue)
     assert not same(red, translator.sketch_to_photo(drawing))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_too_little_memory_is_one_sentence(weights: Weights, make_photo: Make, monkeypatch, error: Exception) -> None:
+    def fails(*_: torch.Tensor) -> torch.Tensor:
+        raise error
+
+    translator = Translator(weights, "cpu", torch.float32)
+    monkeypatch.setattr(translator, "_F", fails)
+    with pytest.raises(ImageError, match=r"There is not enough memory for this picture; use a smaller one\.$"):
+        translator.photo_to_sketch(make_photo())
+    monkeypatch.setattr("cyclegan.inference.Generator.forward", fails)
+    with pytest.raises(WeightsError, match="There is not enough memory for generator_G at 64 pixels"):
+        Translator(weights, "cpu", torch.float32)
+    monkeypatch.setattr(translator, "_F", lambda *_: torch.ones(2, 3) @ torch.ones(2, 3))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        translator.photo_to_sketch(make_photo())
