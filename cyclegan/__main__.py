@@ -2,12 +2,16 @@
 
 import argparse
 import logging
+import os
 import sys
 import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+# Read once, when torch loads OpenMP: see demo/app.py.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
 from PIL import Image

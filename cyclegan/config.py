@@ -23,6 +23,11 @@ Channels = Annotated[int, Field(ge=1, le=4096)]
 Blocks = Annotated[int, Field(ge=0, le=16)]
 Side = Annotated[int, Field(ge=32, le=2048)]
 
+MAX_DETAIL_SIDE = 1024
+"""Pixels along the longer side of the largest photo that an F with detail control draws at its own scale."""
+MARGIN = 32
+"""Pixels of reflected photo around it, so that F does not draw the photo's border as a line."""
+
 
 RENAMED = {
     "generator.widths": "generator.channels",

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cyclegan.colour.colour_map import colour_map, smooth_colour_map, without_colour_strokes
-from cyclegan.config import GeneratorConfig, WeightsConfig
+from cyclegan.config import MARGIN, MAX_DETAIL_SIDE, GeneratorConfig, WeightsConfig
 from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
 from cyclegan.drawing.normalise import is_photo
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
@@ -43,10 +43,9 @@ log = logging.getLogger(__name__)
 MAX_RESULT_PIXELS = 2048 * 2048
 """A result has the size of the input, or the largest size of its shape within this limit."""
 
-MAX_DETAIL_SIDE, MIN_DETAIL_SIDE = 1024, 256
-"""Pixels along the longer side of photos that F draws at their own scale; others are resized to the nearer bound."""
-MARGIN = 32
-"""Pixels of reflected photo around it, so that F does not draw the photo's border as a line."""
+MIN_DETAIL_SIDE = 256
+"""Pixels along the longer side of the smallest photo that F draws at its own scale; up to MAX_DETAIL_SIDE. Others are
+resized to the nearer bound."""
 DETAIL = 0.7
 """How much F draws unless told otherwise: 0 outlines, 1 every line."""
 

@@ -18,7 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from cyclegan.config import ConfigError, WeightsConfig, parse
+from cyclegan.config import (
+    MARGIN,
+    MAX_DETAIL_SIDE,
+    ConfigError,
+    DiscriminatorConfig,
+    GeneratorConfig,
+    WeightsConfig,
+    parse,
+)
 from cyclegan.models import Discriminator, Generator
 
 CONFIG = "config.json"
@@ -30,7 +38,7 @@ FILES = {
 }
 MAX_CONFIG_BYTES = 1_000_000
 MAX_NETWORK_BYTES = 1_000_000_000  # in float32; a config that asks for more is not from here
-MAX_ACTIVATION_BYTES = 2_000_000_000  # of one forward pass of one picture in float32
+MAX_ACTIVATION_BYTES = 4_000_000_000  # of a forward pass of one picture in float32
 THREE_WAYS = (
     "Three ways to get weights: fetch the project's own folder weights/ again; name a Hugging Face Hub repository "
     "(--weights owner/name); train your own (make train)."
@@ -88,24 +96,59 @@ def read_config(path: Path) -> WeightsConfig:
         raise WeightsError(f"{path.name} is damaged: it is not JSON.") from None
     if (needed := activation_bytes(config)) > MAX_ACTIVATION_BYTES:
         raise WeightsError(
-            f"{path.name} describes networks that take {needed / 1e9:.0f} GB for a picture of {config.image_size} "
-            f"pixels; {MAX_ACTIVATION_BYTES / 1e9:.0f} GB are allowed."
+            f"{path.name} describes networks that take up to {needed / 1e9:.1f} GB for one picture; "
+            f"{MAX_ACTIVATION_BYTES / 1e9:.0f} GB are allowed."
         )
     return config
 
 
 def activation_bytes(config: WeightsConfig) -> int:
-    """About how much memory the largest forward pass of one picture takes, in float32, from the config alone.
+    """Upper bound of the tensors that a forward pass of one picture holds at once in float32, without the parameters.
 
-    At each resolution of a U-Net, a convolution's input (the upsampled features and the skip) and its result are alive
-    at once; of a discriminator, one map.
+    Of G, F and the discriminators the largest, from the config alone; the bound is up to three times too large. What
+    PyTorch's kernels need for themselves comes on top (a few per cent of it, measured on a CPU).
     """
-    generator, discriminator = config.generator, config.discriminator
-    top = 2 * (3 + generator.condition_channels + generator.noise_input + generator.top_channels)
-    unet = top + sum(2 * channels / 4**level for level, channels in enumerate(generator.channels, start=1))
-    generating = top + unet / 4 if generator.coarse_to_fine else unet
-    judging = 6 + sum(2 * channels / 4**level for level, channels in enumerate(discriminator.channels, start=1))
-    return round(4 * config.image_size**2 * max(generating, judging))
+    generator, side = config.generator, config.image_size
+    drawn_side = max(side, MAX_DETAIL_SIDE + 2 * MARGIN) if generator.detail else side
+    values = (
+        _generator_values(generator.of("G"), side),
+        _generator_values(generator.of("F"), drawn_side),
+        _discriminator_values(config.discriminator, side),
+    )
+    return 4 * round(max(values))
+
+
+def _generator_values(config: GeneratorConfig, side: int) -> float:
+    """Numbers in the feature maps that are alive together in `Generator.forward`, at its widest."""
+    stride = 2 ** (len(config.channels) + config.coarse_to_fine)
+    cells = -(-side // stride)  # of the bottleneck's side
+    inputs = 3 + config.condition_channels
+    noisy = inputs + config.noise_input
+    area = 0.25 if config.coarse_to_fine else 1.0  # of the U-Net's input, as all that follows relative to the image
+    maps = [noisy, *config.channels]
+    skips = [area * channels / 4**level for level, channels in enumerate(maps)]
+    # A residual block holds its input, two convolutions, their sum and a padded copy.
+    padded = (1 + 2 / cells) ** 2
+    alive = [sum(skips) + max(*skips[1:], skips[-1] * (4 + padded))]
+    for level in reversed(range(len(config.channels))):
+        upsampled = area * maps[level + 1] / 4**level
+        convolved = area * (maps[level] if level else config.top_channels) / 4**level
+        joined = upsampled + skips[level]
+        results = 4 if level and config.decoder_blocks[level - 1] else 2
+        alive.append(sum(skips[: level + 1]) + upsampled / 4 + joined + max(upsampled, results * convolved))
+    if config.coarse_to_fine:
+        top = config.top_channels
+        alive.append(area * (top + 3) + top + (top + noisy) + 3 * top)
+    # Throughout: the image, joined with its condition, padded and with noise; at the end the output, four times.
+    around = 3 * inputs + noisy + config.noise_input + 4 * 3
+    return (around + max(alive)) * (cells * stride) ** 2
+
+
+def _discriminator_values(config: DiscriminatorConfig, side: int) -> float:
+    """The same of `Discriminator.features`, which keeps every map; twice the widest is for its normalisation."""
+    maps = [channels / 4**level for level, channels in enumerate(config.channels, start=1)]
+    maps.append(2 * maps[-1])
+    return (2 * 3 + sum(maps) + 2 * max(maps)) * side**2
 
 
 def save_weights(folder: Path, networks: Mapping[str, Mapping[str, Tensor]], config: WeightsConfig) -> WeightsConfig:

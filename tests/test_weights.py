@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+import weakref
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -12,11 +13,22 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from cyclegan.config import DiscriminatorConfig, GeneratorConfig
 from cyclegan.hub import load_weights
-from cyclegan.models import Generator
-from cyclegan.weights import FILES, StateDict, WeightsError, activation_bytes, read_config, save_weights
+from cyclegan.models import Discriminator, Generator, fold_batch_norms
+from cyclegan.weights import (
+    FILES,
+    MAX_ACTIVATION_BYTES,
+    StateDict,
+    WeightsError,
+    activation_bytes,
+    read_config,
+    save_weights,
+)
 from tests.conftest import TINY
 
 G = FILES["G"]
@@ -240,6 +252,8 @@ def test_configs_that_are_no_configs(weights_folder: Path) -> None:
         ({"top_channels": 4096, "coarse_to_fine": False}, 2048),
         ({"channels": (4096, 8)}, 2048),
         ({"top_channels": 1024}, 1024),
+        ({"channels": (350, 8)}, 2048),  # F takes 12 GB
+        ({"channels": (1000, 8), "detail": True}, 32),  # and here, on a photo of 1024 px, 10 GB
     ],
 )
 def test_a_config_that_asks_for_gigabytes_is_refused_before_any_is_taken(
@@ -249,22 +263,72 @@ def test_a_config_that_asks_for_gigabytes_is_refused_before_any_is_taken(
     config["generator"] |= change
     config["image_size"] = size
     (weights_folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(WeightsError, match=r"config\.json describes networks that take \d+ GB"):
+    with pytest.raises(
+        WeightsError, match=r"config\.json describes networks that take up to [\d.]+ GB for one picture; 4 GB are"
+    ):
         read_config(weights_folder / "config.json")
 
 
-def test_activations_are_estimated_from_the_config() -> None:
-    """Between the largest maps alive together and the sum of all that a forward pass makes."""
-    config = TINY.model_copy(update={"image_size": 128})
-    made: list[int] = []
+class PeakMemory(TorchDispatchMode):
+    """Bytes of the tensors that are alive at once while it is active, at most."""
 
-    def count(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        made.append(4 * (inputs[0].numel() + output.numel()))
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive: dict[int, int] = {}
+        self.peak = 0
 
-    network = Generator(config.generator).eval()
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.register_forward_hook(count)
-    with torch.no_grad():
-        network(*torch.zeros(2, 1, 3, 128, 128))
-    assert max(made) <= activation_bytes(config) <= sum(made)
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                if storage._cdata not in self.alive:
+                    self.alive[storage._cdata] = storage.nbytes()
+                    weakref.finalize(storage, self.alive.pop, storage._cdata, None)
+                self.peak = max(self.peak, sum(self.alive.values()))
+        return result
+
+
+WIDE = [
+    {},
+    {"channels": (350, 8), "decoder_blocks": (0,)},  # upsampled to full resolution in F, which is not coarse-to-fine
+    {"channels": (8, 500), "decoder_blocks": (0,)},
+    {"channels": (8, 8), "decoder_blocks": (0,), "top_channels": 150},
+    {"channels": (8, 8), "decoder_blocks": (2,), "top_channels": 150, "coarse_to_fine": False},
+    {"channels": (4, 8, 200), "decoder_blocks": (2, 2), "coarse_to_fine": False},
+]
+
+
+@pytest.mark.parametrize("change", WIDE)
+@pytest.mark.parametrize("side", [100, 128])
+def test_activations_are_bounded_by_the_config(change: dict[str, Any], side: int) -> None:
+    generator = GeneratorConfig(**change)
+    config = TINY.model_copy(update={"generator": generator, "image_size": side})
+    peaks = []
+    for name in "GF":
+        network = fold_batch_norms(Generator(generator.of(name)).eval())
+        inputs = [torch.zeros(1, channels, side, side) for channels in (3, 3)[: 2 if name == "G" else 1]]
+        with torch.no_grad(), PeakMemory() as memory:
+            network(*inputs)
+        peaks.append(memory.peak + sum(4 * one.numel() for one in inputs))
+    assert max(peaks) <= activation_bytes(config) <= 2.5 * max(peaks)
+
+
+def test_discriminators_count_too() -> None:
+    config = TINY.model_copy(update={"discriminator": DiscriminatorConfig(channels=(100, 300)), "image_size": 128})
+    network = Discriminator(config.discriminator).eval()
+    with torch.no_grad(), PeakMemory() as memory:
+        network(torch.zeros(1, 3, 128, 128))
+    assert memory.peak <= activation_bytes(config) <= 2.5 * memory.peak
+
+
+def test_detail_control_counts_as_the_largest_photo() -> None:
+    """F then draws photos at their own scale, however small the sheets are."""
+    small = TINY.model_copy(update={"image_size": 32})
+    detailed = small.model_copy(update={"generator": TINY.generator.model_copy(update={"detail": True})})
+    assert activation_bytes(detailed) > 500 * activation_bytes(small)
+
+
+def test_the_shipped_architecture_is_far_from_the_bound() -> None:
+    shipped = TINY.model_copy(update={"generator": GeneratorConfig(detail=True), "image_size": 256})
+    assert activation_bytes(shipped) < MAX_ACTIVATION_BYTES / 4
