@@ -61,3 +61,20 @@ def test_an_installed_package_translates(
     where = done(bin_folder / "python", "-c", code, cwd=tmp_path)
     assert str(ROOT) not in where
     assert "smoke" in done(bin_folder / "sketch-photo-train", "--help", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("program", ["main", "export_main"])
+def test_training_without_its_extra_is_one_sentence(bin_folder: Path, tmp_path: Path, program: str) -> None:
+    """The environment here has all extras, so they are hidden: a plain `pip install .` has none."""
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('matplotlib', 'torchmetrics', 'torchvision')))\n"
+        f"from cyclegan.training.cli import {program}\n"
+        f"sys.exit({program}(sys.argv[1:]))\n"
+    )
+    assert "usage:" in done(bin_folder / "python", "-c", code, "--help", cwd=tmp_path)
+    command = [str(bin_folder / "python"), "-c", code, "smoke", *["weights"] * (program == "export_main")]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("Training needs torchvision")
+    assert ran.stderr.count("\n") == 1

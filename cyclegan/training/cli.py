@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+# Read once, when torch loads OpenMP. Training has the cores to itself, and with threads that spin while they wait for
+# each other a step takes a quarter less time.
+os.environ.setdefault("OMP_WAIT_POLICY", "active")
+
 from cyclegan.config import ConfigError, load_train_config
 from cyclegan.devices import pick_device
 from cyclegan.hub import load_weights
-from cyclegan.training.data import UnpairedImages
-from cyclegan.training.export import export
-from cyclegan.training.loop import train
-from cyclegan.training.trainer import CycleGAN, NonFiniteLossError
 from cyclegan.weights import FILES, WeightsError
 
 log = logging.getLogger(__name__)
 
 CONFIGS = (Path(__file__).parent / "configs", Path(__file__).parents[2] / "train" / "configs")
 """Where named configs lie: in an installed package, in a checkout."""
+EXTRA = ("matplotlib", "torchmetrics", "torchvision")
+"""What only the extra "train" installs: imported late, so that --help works without."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="continue from the run folder's checkpoint")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as data.photos=my_photos")
     parser.add_argument("--dry-run", action="store_true", help="check settings and folders, count parameters, and stop")
-    return _exit_code(lambda: _train(parser.parse_args(arguments)))
+    options = parser.parse_args(arguments)
+    return _exit_code(lambda: _train(options))
 
 
 def export_main(arguments: Sequence[str] | None = None) -> int:
@@ -45,11 +49,20 @@ def export_main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Write a run's .pth files, config.json and how it learned.")
     parser.add_argument("run", type=Path, help="the run's folder, as runs/objects")
     parser.add_argument("weights", type=Path, help="the folder to write, as weights")
-    return _exit_code(lambda: _export(parser.parse_args(arguments)))
+    options = parser.parse_args(arguments)
+    return _exit_code(lambda: _export(options))
 
 
 def _exit_code(work: Callable[[], None]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        from cyclegan.training.trainer import NonFiniteLossError
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in EXTRA:
+            raise
+        log.error('Training needs %s, which is not installed: pip install ".[train]" in the project.', missing)
+        return 2
     try:
         work()
     except (ConfigError, WeightsError) as error:
@@ -62,6 +75,10 @@ def _exit_code(work: Callable[[], None]) -> int:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from cyclegan.training.data import UnpairedImages
+    from cyclegan.training.loop import train
+    from cyclegan.training.trainer import CycleGAN
+
     config = load_train_config(_config_file(options.config), options.set)
     start = None
     if config.start_from and not options.resume:
@@ -82,6 +99,8 @@ def _config_file(name: str) -> Path:
 
 
 def _export(options: argparse.Namespace) -> None:
+    from cyclegan.training.export import export
+
     config = export(options.run, options.weights)
     for name in config.sha256:
         log.info("%s  %.2f MB", options.weights / name, (options.weights / name).stat().st_size / 1e6)
