@@ -122,6 +122,8 @@ class DataConfig(Frozen):
     """Probability that a paired drawing has colour hints: strokes in the photo's colours. 0 trains without them."""
     colourways: bool = False
     """Whether half of the photos whose drawing has no hints are recoloured region by region in a colourway."""
+    smooth_prob: float = Field(0.0, ge=0, le=1)
+    """Probability that, where a drawing of ``photos`` has no hints, G's colour map is the blurred photo."""
     unfinished_prob: float = Field(0.15, ge=0, le=1)
     """Probability that the drawing of a plain object stops before its last stroke, as drawings do in live use."""
     folder_balance: float = Field(0.0, ge=0, le=1)

@@ -192,6 +192,15 @@ def test_a_bare_drawing_comes_with_the_colours_of_its_photo(tmp_path: Path) -> N
     assert not all(colour in [way.main for way in COLOURWAYS] for colour in told)
 
 
+def test_a_bare_drawing_may_come_with_its_photo_blurred(photos: Path) -> None:
+    settings = {"hint_prob": 0, "unfinished_prob": 0, "size": 128}
+    data = UnpairedImages(config(photos, smooth_prob=1, **settings), 0)
+    for number in range(6):
+        sample = data[number]
+        assert (sample["colour_map"] - sample["photo"]).abs().mean() < 0.15
+        assert not sample["coloured"]
+
+
 def test_scenes_are_crops_with_their_lines_and_their_own_colours(photos: Path, tmp_path: Path) -> None:
     scenes = tmp_path / "scenes"
     scenes.mkdir()
@@ -201,14 +210,20 @@ def test_scenes_are_crops_with_their_lines_and_their_own_colours(photos: Path, t
     data = UnpairedImages(config(photos, scenes=scenes, scene_prob=1, vary_detail=True), 0)
     crops = [data[number] for number in range(8)]
     assert equal(crops[3], UnpairedImages(data.config, 0)[3])
+    margins = []
     for crop in crops:
         assert crop["photo"].shape == (3, 64, 64)
         assert crop["paired"]
         assert not crop["coloured"]
         assert (crop["colour_map"] - crop["photo"]).abs().mean() < 0.2
+        margin = (crop["colour_map"] == 1).all(dim=0)
+        assert margin.equal((crop["photo"] == 1).all(dim=0))
+        margins.append(bool(margin.any()))
+        assert crop["sketch_detail"] == crop["detail"]
         assert crop["colour_map"].std() <= crop["photo"].std() + 1e-3
         assert 0 <= crop["detail"] <= 1
     assert any((crop["traced"] < 0).any() for crop in crops)
+    assert set(margins) == {False, True}  # all of the photo, or a crop that fills the sheet
     assert len({float(crop["detail"]) for crop in crops}) > 3
     plain = UnpairedImages(config(photos), 0)[0]
     assert plain["detail"] == 1

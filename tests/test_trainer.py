@@ -28,6 +28,7 @@ def random_batch(paired: bool = True, side: int = 32) -> Batch:
     }
     flags = {"paired": torch.tensor([paired, paired, False]), "coloured": torch.tensor([paired, False, False])}
     flags["detail"] = torch.tensor([0.0, 0.7, 1.0])
+    flags["sketch_detail"] = torch.tensor([0.0, 1.0, 1.0])
     return pictures | flags
 
 
@@ -93,6 +94,15 @@ def test_the_sketch_networks_can_rest(config: TrainConfig, every: int, rests: tu
         assert ("adversarial/sketch" in losses) != resting
         still = {name for name, network in model.networks.items() if before[name].equal(next(network.parameters()))}
         assert still == ({"F", "D_Y"} if resting else set())
+
+
+@pytest.mark.parametrize(("setting", "name"), [("photo_every", "G"), ("sketch_every", "F")])
+def test_a_network_that_never_learns_keeps_its_statistics(config: TrainConfig, setting: str, name: str) -> None:
+    model = CycleGAN(changed(config, **{setting: 0}), CPU)
+    before = {key: value.clone() for key, value in model.networks[name].state_dict().items()}
+    for _ in range(2):
+        model.step(random_batch())
+    assert all(value.equal(before[key]) for key, value in model.networks[name].state_dict().items())
 
 
 def test_unpaired_samples_give_no_paired_terms(config: TrainConfig) -> None:

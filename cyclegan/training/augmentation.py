@@ -9,7 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cyclegan.colour.colour_map import PAPER, colour_map, in_colourway, outside, region_means, regions
+from cyclegan.colour.colour_map import (
+    PAPER,
+    colour_map,
+    in_colourway,
+    outside,
+    region_means,
+    regions,
+    smooth_colour_map,
+)
 from cyclegan.colour.hints import colour_hints
 from cyclegan.config import DataConfig
 from cyclegan.drawing.coherent_lines import at_detail
@@ -43,6 +51,9 @@ COLOURED_PEN_PROB = 0.2
 COMPLETE = 0.7
 """The amount of detail, F's usual one, from which on drawings of catalogue objects are complete."""
 
+BLURS = (0.003, 0.05)
+"""Standard deviations, relative to the sheet, of the blur that makes a photo a colour map."""
+
 CROP_SCALES = (0.85, 1.18)
 CROP_TRIES = 3
 
@@ -73,6 +84,8 @@ class TrainingSample:
     """Whether ``sketch`` has colour strokes."""
     detail: float = 1.0
     """How much detail ``traced`` has, F's condition: 0 outlines, 1 every line."""
+    sketch_detail: float = 1.0
+    """How much ``sketch`` has."""
 
 
 def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: np.random.Generator) -> TrainingSample:
@@ -97,6 +110,8 @@ def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng:
     sketch = np.minimum(sketch, hints)
     if coloured:
         colours = colour_map(sketch)
+    elif rng.random() < config.smooth_prob:
+        colours = _smooth_colours(real, config.size, rng)
     else:
         outlined = _on_photo(regions(sketch), real)
         if config.colourways and rng.random() < COLOURWAY_PROB:
@@ -110,25 +125,30 @@ def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng:
     return TrainingSample(sketch, lines, real, traced, hints, colours, paired=True, coloured=coloured, detail=detail)
 
 
-def scene_sample(photo: RGBArray, drawing: Drawing, size: int, rng: np.random.Generator) -> TrainingSample:
-    """A crop of size×size pixels of a ``photo`` (H×W×3, at least that large) of any kind, and of its coherent lines.
+def scene_sample(photo: RGBArray, drawing: Drawing, side: int, size: int, rng: np.random.Generator) -> TrainingSample:
+    """From a ``photo`` (H×W×3) of any kind and its coherent ``drawing``, in its pixels: a crop of about side×side of
+    them on a sheet of size×size. A photo that is narrower gets white margins.
 
-    The pen of F's target is 2 px wide whatever the photo's scale, so that lines are as fine as the photo is sharp. The
-    colour map is the crop, blurred by a tenth of a percent to five percent of its side.
+    The pen of F's target is 2 px wide whatever the photo's
+    scale, so that lines are as fine as the photo is sharp.
     """
     detail = _random_detail(rng)
     kept = at_detail(drawing, detail)
-    crop, matrix = _crop(photo, kept, size, rng)
+    crop, matrix = _crop(photo, kept, side, size, rng)
     lines = kept.within(matrix, size)
     real = _jittered(crop, rng)
     style, seed = replace(Style.random(rng), detail="detailed", missing=0.0), int(rng.integers(2**32))
     even = replace(style, **EVEN_PEN)
     sketch, black = (_rgb(ink(lines, pen, np.random.default_rng(seed))) for pen in (style, even))
     target = _rgb(ink(lines, replace(CANONICAL, width=CANONICAL.width * REFERENCE / size), rng))
-    blur = float(np.exp(rng.uniform(*np.log((0.001, 0.05))))) * size
-    colours = np.asarray(cv2.GaussianBlur(real, (0, 0), blur, borderType=cv2.BORDER_REFLECT), np.uint8)
+    real, colours = (_on_sheet(picture, size) for picture in (real, _smooth_colours(real, size, rng)))
     blank = np.full_like(real, 255)
-    return TrainingSample(sketch, black, real, target, blank, colours, paired=True, coloured=False, detail=detail)
+    return TrainingSample(sketch, black, real, target, blank, colours, True, False, detail, detail)
+
+
+def _smooth_colours(photo: RGBArray, size: int, rng: np.random.Generator) -> RGBArray:
+    """G's colour map from a photo: the photo itself, blurred by a tenth of a percent to five percent of the sheet."""
+    return smooth_colour_map(photo, float(np.exp(rng.uniform(*np.log(BLURS)))) * size / max(photo.shape[:2]))
 
 
 def _random_detail(rng: np.random.Generator) -> float:
@@ -137,26 +157,38 @@ def _random_detail(rng: np.random.Generator) -> float:
 
 
 def _crop(
-    photo: RGBArray, drawing: Drawing, size: int, rng: np.random.Generator
+    photo: RGBArray, drawing: Drawing, side: int, size: int, rng: np.random.Generator
 ) -> tuple[RGBArray, NDArray[np.float32]]:
-    """size×size pixels out of ``photo`` at 0.85 to 1.18 times its scale, perhaps mirrored, rather not without lines."""
-    height, width = photo.shape[:2]
-    side = min(round(size / rng.uniform(*CROP_SCALES)), height, width)
+    """At most side×side pixels out of ``photo`` at 0.85 to 1.18 times their scale on a sheet of ``size``, perhaps
+    mirrored, rather not without lines; and the map to there from the photo."""
+    reach = side / rng.uniform(*CROP_SCALES)
+    spans = np.minimum(np.round(reach), photo.shape[1::-1]).astype(int)
     points = np.concatenate([stroke.points for stroke in drawing.strokes]) if drawing.strokes else np.zeros((0, 2))
     for _ in range(CROP_TRIES):
-        left, top = int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1))
-        inside = (points >= (left, top)).all(1) & (points < (left + side, top + side)).all(1)
-        if inside.sum() > side / 4:
+        start = rng.integers(0, photo.shape[1::-1] - spans + 1)
+        if ((points >= start) & (points < start + spans)).all(1).sum() > reach / 4:
             break
-    scale = size / side
-    crop = np.asarray(
-        cv2.resize(photo[top : top + side, left : left + side], (size, size), interpolation=cv2.INTER_AREA)
+    (left, top), (width, height) = start, spans
+    scale = size / reach
+    shape = np.maximum(np.round(spans * scale), 1).astype(int).clip(max=size)
+    crop = cv2.resize(photo[top : top + height, left : left + width], shape.tolist(), interpolation=cv2.INTER_AREA)
+    factor, offset = shape / spans, (size - shape) // 2
+    matrix = np.array(
+        [[factor[0], 0, offset[0] - left * factor[0]], [0, factor[1], offset[1] - top * factor[1]]], np.float32
     )
-    matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float32)
     if rng.random() < 0.5:
-        crop = np.ascontiguousarray(crop[:, ::-1], np.uint8)
-        matrix[0] = (-scale, 0, size + left * scale)
+        crop = np.ascontiguousarray(crop[:, ::-1])
+        matrix[0] = (-factor[0], 0, offset[0] + shape[0] + left * factor[0])
     return np.asarray(crop, np.uint8), matrix
+
+
+def _on_sheet(picture: RGBArray, size: int) -> RGBArray:
+    """``picture`` in the middle of a white sheet of size×size."""
+    height, width = picture.shape[:2]
+    left, top = (size - width) // 2, (size - height) // 2
+    sheet = np.full((size, size, 3), PAPER, np.uint8)
+    sheet[top : top + height, left : left + width] = picture
+    return sheet
 
 
 def _jittered(photo: RGBArray, rng: np.random.Generator) -> RGBArray:

@@ -29,12 +29,16 @@ log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
 """``sketch``, ``lines``, ``photo``, ``traced``, ``hints``, ``colour_map``: B×3×H×W in [-1, 1], as
-``augmentation.TrainingSample`` describes them; ``paired``, ``coloured``: B booleans; ``detail``: B float32."""
+``augmentation.TrainingSample`` describes them; ``paired``, ``coloured``: B booleans; ``detail``, ``sketch_detail``: B
+float32."""
 
 IMAGES = ("sketch", "lines", "photo", "traced", "hints", "colour_map")
 FLAGS = ("paired", "coloured")
-SCENE_SIDES = (256, 384, 544, 768, 1024)
-"""Pixels along the longer side at which scenes are shown: F has to know photos of any scale."""
+AMOUNTS = ("detail", "sketch_detail")
+SCENE_SCALES = (1.0, 1.5, 2.1, 3.0, 4.0)
+"""How many times as long as a sheet the longer side of a scene is: networks have to know photos of any scale."""
+MIN_SCENE_SIDE = 256
+"""Pixels that a sheet at least spans when lines are looked for: fewer show too little."""
 
 
 class UnpairedImages(Dataset[Batch]):
@@ -77,14 +81,15 @@ class UnpairedImages(Dataset[Batch]):
         return _tensors(sample)
 
     def _scene(self, rng: np.random.Generator) -> TrainingSample:
-        """A crop of a random scene at a random scale."""
-        path, side = self.scenes[rng.integers(len(self.scenes))], int(rng.choice(SCENE_SIDES))
+        """A random scene at a random scale."""
+        path, side = self.scenes[rng.integers(len(self.scenes))], max(self.config.size, MIN_SCENE_SIDE)
+        longer = round(side * float(rng.choice(SCENE_SCALES)))
         photo = images.to_rgb(images.open_image(path))
-        scale = max(side / max(photo.size), self.config.size / min(photo.size))  # a crop must fit in
-        pixels = np.asarray(images.resize(photo, (round(photo.width * scale), round(photo.height * scale))))
-        if (path, side) not in self._scene_lines:
-            self._scene_lines[path, side] = coherent_lines(pixels, max(pixels.shape[:2]))
-        return scene_sample(pixels, self._scene_lines[path, side], self.config.size, rng)
+        left, top, right, bottom = images.square_box(*photo.size, longer)
+        pixels = np.asarray(images.resize(photo, (right - left, bottom - top)))
+        if (path, longer) not in self._scene_lines:
+            self._scene_lines[path, longer] = coherent_lines(pixels, longer)
+        return scene_sample(pixels, self._scene_lines[path, longer], side, self.config.size, rng)
 
     def photo(self, number: int) -> Path:
         """The file of sample ``number``'s photo."""
@@ -103,7 +108,8 @@ class UnpairedImages(Dataset[Batch]):
 def _tensors(sample: TrainingSample) -> Batch:
     tensors = {name: images.to_batch(getattr(sample, name)[None])[0] for name in IMAGES}
     flags = {name: torch.tensor(getattr(sample, name)) for name in FLAGS}
-    return tensors | flags | {"detail": torch.tensor(sample.detail, dtype=torch.float32)}
+    amounts = {name: torch.tensor(getattr(sample, name), dtype=torch.float32) for name in AMOUNTS}
+    return tensors | flags | amounts
 
 
 def batches(config: DataConfig, seed: int, start: int, stop: int) -> Iterator[Batch]:

@@ -99,16 +99,17 @@ class CycleGAN:
         """Update generators, then discriminators, on one `data.Batch`; returns the losses by name: ``cycle/sketch``."""
         self._prepare_networks()
         schedule = Schedule.of(self.config.loss, self.global_step)
+        trains_photo = "photo" in schedule.domains
         batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
             with torch.no_grad():
-                real_features = self._image_features(batch["photo"], schedule)
+                real_features = self._image_features(batch["photo"]) if trains_photo else {}
             resting = [
                 network for domain, network in (("photo", self.G), ("sketch", self.F)) if domain not in schedule.domains
             ]
             with _frozen(self.D_X, self.D_Y, self.D_features, *resting):
                 images = self._forward(batch, schedule)
-                fake_features = self._image_features(images["fake_photo"], schedule)
+                fake_features = self._image_features(images["fake_photo"]) if trains_photo else {}
                 reals: dict[Domain, Tensor] = {"photo": batch["photo"], "sketch": batch["traced"]}
                 judged = {d: self._judge(d, images[f"fake_{d}"], reals[d]) for d in schedule.domains}
                 generator_losses = (
@@ -128,13 +129,17 @@ class CycleGAN:
     def _forward(self, batch: Batch, schedule: Schedule) -> Images:
         """Fakes from both generators and, if this step has them, cycled and identity-mapped images."""
         sketch, lines, photo, colours = batch["sketch"], batch["lines"], batch["photo"], batch["colour_map"]
-        fake_photo, fake_sketch = self._paint(sketch, colours), self._draw(photo, batch["detail"])
-        images = {"fake_photo": fake_photo, "fake_sketch": fake_sketch}
+        images = {}
+        if "photo" in schedule.domains or schedule.cycle_sketch:
+            images["fake_photo"] = self._paint(sketch, colours)
+        if "sketch" in schedule.domains or schedule.cycle_photo:
+            images["fake_sketch"] = self._draw(photo, batch["detail"])
         with _running_statistics_kept(self.G, self.F):
             if schedule.cycle_sketch:
-                images["cycled_sketch"] = self._draw(fake_photo)
+                images["cycled_sketch"] = self._draw(images["fake_photo"], batch["sketch_detail"])
             if schedule.cycle_photo:
-                drawn = self._noisy(fake_sketch.detach() if self.config.loss.stop_gradient else fake_sketch)
+                drawn = images["fake_sketch"]
+                drawn = self._noisy(drawn.detach() if self.config.loss.stop_gradient else drawn)
                 images["cycled_photo"] = self._paint(torch.minimum(drawn, batch["hints"]), colours)
             if schedule.identity:
                 if "photo" in schedule.domains:
@@ -232,12 +237,9 @@ class CycleGAN:
         maps = self.discriminators[domain].features(torch.cat((fake, real)))
         return [m[: len(fake)] for m in maps], [m[len(fake) :] for m in maps]
 
-    def _image_features(self, photo: Tensor, schedule: Schedule) -> Features:
-        """ImageNet features of ``photo`` by what takes them; none if this step does not train G. Computed once where
-        both take the same."""
+    def _image_features(self, photo: Tensor) -> Features:
+        """ImageNet features of ``photo`` by what takes them, computed once where both take the same."""
         loss, coarse_to_fine = self.config.loss, self.config.generator.coarse_to_fine
-        if "photo" not in schedule.domains:
-            return {}
         maps = {"perceptual": self.features(photo)} if self.features and (loss.perceptual or loss.texture) else {}
         if loss.projected:
             maps["projected"] = self._projected_features(photo) if coarse_to_fine or not maps else maps["perceptual"]
@@ -264,9 +266,11 @@ class CycleGAN:
         self._set_learning_rate()
         if self.G.noise_input:
             self.G.noise_input.shift(self.noise)
-        if self.global_step >= self.config.freeze_norms_from * self.config.steps:
-            for norm in _batch_norms(self.G, self.F):
-                norm.eval()
+        frozen = self.global_step >= self.config.freeze_norms_from * self.config.steps
+        for network, every in ((self.G, self.config.loss.photo_every), (self.F, self.config.loss.sketch_every)):
+            if frozen or not every:  # a network that never learns is what it is at inference
+                for norm in _batch_norms(network):
+                    norm.eval()
 
     def _update(self, optimizer: Adam, terms: Losses) -> None:
         for name, loss in terms.items():
