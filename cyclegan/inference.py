@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan.colour.colour_map import colour_map, smooth_colour_map, without_colour_strokes
+from cyclegan.colour.colour_map import PAPER, colour_map, smooth_colour_map, without_colour_strokes
 from cyclegan.config import MARGIN, MAX_DETAIL_SIDE, GeneratorConfig, WeightsConfig
 from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
 from cyclegan.drawing.normalise import is_photo
@@ -106,20 +106,15 @@ class Translator:
     ) -> Image.Image:
         """Line drawing (dark on light, any mode and size) → RGB photo of that size, at most MAX_RESULT_PIXELS.
 
-        ``colours``: a photo, stretched to the sketch's size, whose smoothed colours the result takes. Without, they are
-        those of the sketch's colour strokes or, if it has none, the colourway of ``seed`` (None: a hash of the sketch).
+        ``colours``: a photo, stretched to the sketch's size, whose smoothed colours the result takes, the sketch's
+        colour strokes over them. Without, they are those of the strokes or, if there are none, the colourway of
+        ``seed`` (None: a hash of the sketch).
 
         Raises:
             ValueError: ``colours`` for weights that take none.
         """
-        if colours is None:
-            return self._translate(sketch, "sketch_to_photo", seed)
-        if not self.config.generator.colour_map:
-            raise ValueError("these weights take no colours")
-        sketch, size = to_rgb(sketch), self.config.image_size
-        image = np.asarray(fit_square(sketch, size))
-        photo = np.asarray(fit_square(resize(to_rgb(colours), sketch.size), size))
-        return self._result(Sheet(image, smooth_colour_map(photo), is_photo(image)), sketch.size, "sketch_to_photo")
+        sketch = to_rgb(sketch)
+        return self._result(self._sheet(sketch, seed, colours), sketch.size, "sketch_to_photo")
 
     def photo_to_sketch(self, photo: Image.Image, detail: float = DETAIL) -> Image.Image:
         """Photo (any mode and size) → RGB line drawing of that size, at most MAX_RESULT_PIXELS.
@@ -134,32 +129,34 @@ class Translator:
         photo = to_rgb(photo)
         if self.config.generator.detail:
             return self._drawn_at_own_scale(photo, detail)
-        return self._translate(photo, "photo_to_sketch")
+        sheet = Sheet(np.asarray(fit_square(photo, self.config.image_size)))
+        return self._result(sheet, photo.size, "photo_to_sketch")
 
     def round_trip(
-        self, image: Image.Image, direction: Direction, seed: int | None = None, detail: float = DETAIL
+        self,
+        image: Image.Image,
+        direction: Direction,
+        seed: int | None = None,
+        detail: float = DETAIL,
+        colours: Image.Image | None = None,
     ) -> tuple[Image.Image, Image.Image]:
         """(translated, cycled): there by ``direction``, and back from the 8-bit result; a photo in its own colours.
 
-        ``seed`` as for `sketch_to_photo`, ``detail`` as for `photo_to_sketch`.
+        ``seed`` and ``colours`` as for `sketch_to_photo`, ``detail`` as for `photo_to_sketch`.
         """
-        size = self.config.image_size
         image = to_rgb(image)
-        if direction == "photo_to_sketch" and self.config.generator.detail:
-            left, top, right, bottom = square_box(*image.size, size)
-            small = resize(image, (right - left, bottom - top))
-            translated = self._drawn_at_own_scale(image, detail)
-            back = fit_square(self._drawn_at_own_scale(small, detail), size)  # in the pen that G knows
+        if direction == "sketch_to_photo":
+            photo = self._result(self._sheet(image, seed, colours), image.size, direction)
+            sheet = Sheet(np.asarray(fit_square(photo, self.config.image_size)), detail=detail)
+            return photo, self._result(sheet, photo.size, BACK[direction])
+        drawing = self.photo_to_sketch(image, detail)
+        if self.config.generator.detail:  # in the pen that G knows
+            left, top, right, bottom = square_box(*image.size, self.config.image_size)
+            lines = self._drawn_at_own_scale(resize(image, (right - left, bottom - top)), detail)
         else:
-            sheet = self._prepared(np.asarray(fit_square(image, size)), direction, seed, detail)
-            translated = self._result(sheet, image.size, direction)
-            back = fit_square(translated, size)
-        drawn = np.asarray(back)
-        if direction == "photo_to_sketch" and self.config.generator.colour_map:
-            cycled = Sheet(drawn, smooth_colour_map(np.asarray(fit_square(image, size))), is_photo(drawn))
-        else:
-            cycled = self._prepared(drawn, BACK[direction], seed, detail)
-        return translated, self._result(cycled, translated.size, BACK[direction])
+            lines = drawing
+        own = image if self.config.generator.colour_map else None
+        return drawing, self._result(self._sheet(lines, seed, own), drawing.size, BACK[direction])
 
     def translate_batch(
         self, images: RGBArray, direction: Direction, seeds: Sequence[int] | None = None, detail: float = DETAIL
@@ -169,10 +166,19 @@ class Translator:
         sheets = [self._prepared(image, direction, seed, detail) for image, seed in zip(images, each, strict=True)]
         return to_arrays(self._run(sheets, direction))
 
-    def _translate(self, image: Image.Image, direction: Direction, seed: int | None = None) -> Image.Image:
-        image = to_rgb(image)
-        sheet = self._prepared(np.asarray(fit_square(image, self.config.image_size)), direction, seed)
-        return self._result(sheet, image.size, direction)
+    def _sheet(self, sketch: Image.Image, seed: int | None = None, colours: Image.Image | None = None) -> Sheet:
+        """The RGB ``sketch`` fitted onto G's sheet, with its condition."""
+        size = self.config.image_size
+        image = np.asarray(fit_square(sketch, size))
+        if colours is None:
+            return self._prepared(image, "sketch_to_photo", seed)
+        if not self.config.generator.colour_map:
+            raise ValueError("these weights take no colours")
+        left, top, right, bottom = square_box(*sketch.size, size)
+        photo = np.asarray(resize(to_rgb(colours), (right - left, bottom - top)))
+        condition = np.full_like(image, PAPER)  # as in training, the margins are no part of the photo
+        condition[top:bottom, left:right] = smooth_colour_map(photo, image[top:bottom, left:right])
+        return Sheet(image, condition, is_photo(image))
 
     def _prepared(
         self, image: RGBArray, direction: Direction, seed: int | None = None, detail: float = DETAIL

@@ -38,6 +38,7 @@ WORDS: dict[Direction, Words] = {
 class UploadTab(NamedTuple):
     """What the page has to connect."""
 
+    picture: gr.Image
     result: gr.Image
     edit: gr.Button
     """“Edit these lines”; seen where the result is a sketch."""
@@ -137,4 +138,4 @@ def upload_tab(
         gr.HTML(f'<p class="source">{words.source}</p>')
         shelf.load_input_event.then(respond, api_visibility="private", **run)
     batch_panel(translator, problem, direction, tidy, detail)
-    return UploadTab(result, edit)
+    return UploadTab(picture, result, edit)

@@ -57,8 +57,11 @@ class NormalisedDrawing:
         return picture
 
 
-def normalise(drawing: Image.Image, size: int) -> NormalisedDrawing:
-    """Any upright RGB image of a drawing → one as in training, on a sheet of ``size`` × ``size`` pixels."""
+def normalise(drawing: Image.Image, size: int, region: Box | None = None) -> NormalisedDrawing:
+    """Any upright RGB image of a drawing → one as in training, on a sheet of ``size`` × ``size`` pixels.
+
+    ``region``: the part that is shown; None shows all of it, or only where it is if it is small.
+    """
     whole = (0, 0, *drawing.size)
     pixels = _reduced(drawing, 2 * size)
     inverted = _is_dark(pixels)
@@ -70,25 +73,26 @@ def normalise(drawing: Image.Image, size: int) -> NormalisedDrawing:
         pixels = _without_paper(pixels)
         lightest, darkest = _extremes(pixels)
     if _is_photo(darkest, clean):
-        return NormalisedDrawing(
-            fit_square(drawing, size), "This looks like a photo, not a drawing.", whole, drawing.size
-        )
+        shown = region or whole
+        sheet = fit_square(drawing.crop(shown), size)
+        return NormalisedDrawing(sheet, "This looks like a photo, not a drawing.", shown, drawing.size)
     coloured = cv2.threshold(cv2.subtract(lightest, darkest), COLOURFUL, 255, cv2.THRESH_BINARY)[1]
     mask, strength = _ink(cv2.subtract(255 - lightest, coloured), clean)
     if not clean and np.count_nonzero(darkest < 255 - INK) > 3 * np.count_nonzero(mask):  # all in a coloured pen
         coloured = np.zeros_like(coloured)
         mask, strength = _ink(255 - darkest, clean)
     pen = _pen_width(cv2.distanceTransform(mask, cv2.DIST_L2, 5))
-    region = _region(mask, coloured, pen, drawing.size)
-    zoom = max(drawing.size) / max(region[2] - region[0], region[3] - region[1])
+    shown = region or _region(mask, coloured, pen, drawing.size)
+    zoom = max(drawing.size) / max(shown[2] - shown[0], shown[3] - shown[1])
     width = pen * zoom * REFERENCE / (2 * size)
     known = not pen or (KNOWN_PENS[0] <= width <= KNOWN_PENS[1] and strength >= PALEST)
     if clean and known and not inverted:
-        sheet = fit_square(drawing if region == whole else drawing.crop(region), size)
+        sheet = fit_square(drawing if shown == whole else drawing.crop(shown), size)
     else:
         hints = np.asarray(cv2.bitwise_or(pixels, cv2.cvtColor(255 - coloured, cv2.COLOR_GRAY2RGB)), np.uint8)
-        sheet = _redrawn(mask, hints, region, drawing.size, size)
-    return NormalisedDrawing(sheet, _remark(clean, inverted, region != whole, width), region, drawing.size)
+        sheet = _redrawn(mask, hints, shown, drawing.size, size)
+    framed = region is None and shown != whole
+    return NormalisedDrawing(sheet, _remark(clean, inverted, framed, width), shown, drawing.size)
 
 
 def is_photo(picture: RGBArray) -> bool:

@@ -148,7 +148,8 @@ def scene_sample(photo: RGBArray, drawing: Drawing, side: int, size: int, rng: n
 
 def _smooth_colours(photo: RGBArray, size: int, rng: np.random.Generator) -> RGBArray:
     """G's colour map from a photo: the photo itself, blurred by a tenth of a percent to five percent of the sheet."""
-    return smooth_colour_map(photo, float(np.exp(rng.uniform(*np.log(BLURS)))) * size / max(photo.shape[:2]))
+    blur = float(np.exp(rng.uniform(*np.log(BLURS))))
+    return smooth_colour_map(photo, blur=blur * size / max(photo.shape[:2]))
 
 
 def _random_detail(rng: np.random.Generator) -> float:
