@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from cyclegan.colour.colour_map import PAPER, colour_map, smooth_colour_map, without_colour_strokes
 from cyclegan.config import MARGIN, MAX_DETAIL_SIDE, GeneratorConfig, WeightsConfig
 from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
+from cyclegan.drawing.cleaning import cleaned
 from cyclegan.drawing.normalise import is_photo
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
 from cyclegan.images import (
@@ -164,7 +165,7 @@ class Translator:
         """Many sheets at once: N×S×S×3, S = `config.image_size` → the same; ``seeds``: one for each image."""
         each = [None] * len(images) if seeds is None else seeds
         sheets = [self._prepared(image, direction, seed, detail) for image, seed in zip(images, each, strict=True)]
-        return to_arrays(self._run(sheets, direction))
+        return self._pictures(sheets, direction)
 
     def _sheet(self, sketch: Image.Image, seed: int | None = None, colours: Image.Image | None = None) -> Sheet:
         """The RGB ``sketch`` fitted onto G's sheet, with its condition."""
@@ -190,7 +191,7 @@ class Translator:
 
     def _result(self, sheet: Sheet, size: tuple[int, int], direction: Direction) -> Image.Image:
         """The translated ``sheet``, cropped to the image of ``size`` (width, height) on it and brought to that size."""
-        result = Image.fromarray(to_arrays(self._run([sheet], direction))[0])
+        result = Image.fromarray(self._pictures([sheet], direction)[0])
         return resize(result.crop(square_box(*size, result.width)), size_within(*size, MAX_RESULT_PIXELS))
 
     def _drawn_at_own_scale(self, photo: Image.Image, detail: float) -> Image.Image:
@@ -200,9 +201,17 @@ class Translator:
         width, height = (max(round(side * scale), 1) for side in photo.size)
         padding = [(MARGIN, MARGIN + -side % MARGIN) for side in (height, width)]
         padded = np.pad(np.asarray(resize(photo, (width, height))), [*padding, (0, 0)], mode="reflect")
-        drawn = to_arrays(self._run([Sheet(padded, detail=detail)], "photo_to_sketch"))[0]
+        drawn = self._pictures([Sheet(padded, detail=detail)], "photo_to_sketch")[0]
         lines = Image.fromarray(drawn[MARGIN : MARGIN + height, MARGIN : MARGIN + width])
         return resize_lines(lines, size_within(*photo.size, MAX_RESULT_PIXELS))
+
+    def _pictures(self, sheets: Sequence[Sheet], direction: Direction) -> RGBArray:
+        """The translated sheets, N×H×W×3; the drawings of an F with detail control cleaned."""
+        pictures = to_arrays(self._run(sheets, direction))
+        if direction == "photo_to_sketch" and self.config.generator.detail:
+            for picture, sheet in zip(pictures, sheets, strict=True):
+                picture[:] = cleaned(np.ascontiguousarray(picture[..., 0]), sheet.detail)[..., None]
+        return pictures
 
     def _run(self, sheets: Sequence[Sheet], direction: Direction) -> Tensor:
         """The generator's N×3×H×W output in [-1, 1]. The worker is for what uses all cores; the rest is done here."""
@@ -210,7 +219,8 @@ class Translator:
         if direction == "photo_to_sketch":
             if not self.config.generator.detail:
                 return self._worker.submit(self._compute, self._F, images).result()
-            detail = torch.tensor([sheet.detail for sheet in sheets])[:, None, None, None]
+            # F draws less than it is asked for, and what is short goes when it is cleaned
+            detail = torch.tensor([sheet.detail**0.5 for sheet in sheets])[:, None, None, None]
             return self._worker.submit(self._compute, self._F, images, detail.expand_as(images[:, :1])).result()
         maps = [sheet.colour_map for sheet in sheets if sheet.colour_map is not None]
         if not maps:
