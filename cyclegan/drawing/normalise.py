@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cyclegan.drawing.inking import CANONICAL, REFERENCE
+from cyclegan.drawing.pen import in_pen, pen_width
 from cyclegan.images import WHITE, Box, RGBArray, fit_square, resize, square_box
 
 Layer = NDArray  # H×W uint8
@@ -81,7 +82,7 @@ def normalise(drawing: Image.Image, size: int, region: Box | None = None) -> Nor
     if not clean and np.count_nonzero(darkest < 255 - INK) > 3 * np.count_nonzero(mask):  # all in a coloured pen
         coloured = np.zeros_like(coloured)
         mask, strength = _ink(255 - darkest, clean)
-    pen = _pen_width(cv2.distanceTransform(mask, cv2.DIST_L2, 5))
+    pen = pen_width(cv2.distanceTransform(mask, cv2.DIST_L2, 5))
     shown = region or _region(mask, coloured, pen, drawing.size)
     zoom = max(drawing.size) / max(shown[2] - shown[0], shown[3] - shown[1])
     width = pen * zoom * REFERENCE / (2 * size)
@@ -213,12 +214,6 @@ def _ink(lines: Layer, clean: bool) -> tuple[Layer, int]:
     return kept[labels], strength
 
 
-def _pen_width(depth: NDArray) -> float:
-    """The lines' median width in pixels, from the distances to their edges along their middle; 0 without lines."""
-    middle = depth[(depth >= cv2.dilate(depth, np.ones((3, 3)))) & (depth > 0)]
-    return 2 * float(np.median(middle)) - 0.5 if len(middle) else 0.0
-
-
 def _region(mask: Layer, coloured: Layer, pen: float, size: tuple[int, int]) -> Box:
     """The part of the drawing to show: all of it, or half or three quarters where a small drawing is.
 
@@ -259,33 +254,8 @@ def _redrawn(mask: Layer, hints: RGBArray, region: Box, drawn: tuple[int, int], 
     mask = mask[top:bottom, left:right] * np.uint8(255)
     twice = cv2.resize(mask, (2 * to[0], 2 * to[1]), interpolation=cv2.INTER_LINEAR)
     mask = (twice > 127).astype(np.uint8)
-    coverage = cv2.resize(_in_pen(mask, 2 * CANONICAL.width * size / REFERENCE), to, interpolation=cv2.INTER_AREA)
+    coverage = cv2.resize(in_pen(mask, 2 * CANONICAL.width * size / REFERENCE), to, interpolation=cv2.INTER_AREA)
     sheet = np.full((size, size, 3), 255, np.uint8)
     black = cv2.cvtColor(np.rint(255 - 255 * coverage).astype(np.uint8), cv2.COLOR_GRAY2RGB)
     sheet[box[1] : box[3], box[0] : box[2]] = cv2.min(hints, black)
     return Image.fromarray(sheet)
-
-
-def _in_pen(mask: Layer, target: float, pens: int = 3) -> NDArray:
-    """Share of each pixel (0 to 1) that is ink when lines of the `mask` become `target` pixels wide.
-
-    All edges move by the same distance, so that what was filled stays filled and small shapes keep their form. Finer
-    lines would vanish; they are taken for another, finer pen's.
-    """
-    depth = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
-    margin = (_pen_width(depth) - target) / 2
-    if margin <= 0:
-        return np.clip(1 - margin - _distance(mask), 0, 1)
-    coverage = np.clip(depth - margin, 0, 1)
-    if pens > 1:
-        lost = mask * (_distance(coverage) > margin + 2)
-        lost = np.asarray(cv2.morphologyEx(lost, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)))  # no corners of strokes
-        if lost.any():
-            lost = mask * (_distance(lost) <= margin + 2)  # lines shall meet
-            coverage = np.maximum(coverage, _in_pen(lost, target, pens - 1))
-    return coverage
-
-
-def _distance(mask: NDArray) -> NDArray:
-    """Each pixel's distance in pixels to where the `mask` is not 0."""
-    return cv2.distanceTransform((mask == 0).astype(np.uint8), cv2.DIST_L2, 5)
