@@ -70,6 +70,9 @@ clutter     share of the lines where more than 0.12 px of line lie on a pixel ar
 dashes      share of the lines in pieces of less than 48 px
 frame       share of the ink within 3 px of the border
 crisp       grey pixels per pixel of ink
+and, of their middle at the sheet's size, redrawn from F's lines and their own smooth colours (ceiling: these alone)
+mean difference    of the pixels from the photo's, 0 to 255; colour and texture distance as above
+feature distance   1 - cosine of the features of both; with --features
 """
 WEIGHTS_HELP = "folder or Hub id owner/name[@revision]"
 
@@ -244,7 +247,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     photos = scenes.read_scenes(options.scenes, share, options.count) if options.scenes else []
     result = report.evaluate(translator, material, extractor)
     if photos:
-        result = scenes.with_scenes(result, translator, photos)
+        result = scenes.with_scenes(result, translator, photos, extractor)
     if fixed:
         result = drawings.with_drawings(result, translator, fixed)
     result.save(options.out)
