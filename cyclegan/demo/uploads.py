@@ -34,7 +34,9 @@ class Words(NamedTuple):
     source: str
 
 
-PHOTO_SOURCES = "Photos: NASA; Martin Falbisoner, Luc Viatour (CC BY-SA 3.0); Tux Paint stamps (GPL-2)"
+PHOTO_SOURCES = (
+    "Photos: NASA; Stéfan van der Walt (CC0); Martin Falbisoner, Luc Viatour (CC BY-SA 3.0); Tux Paint stamps (GPL-2)"
+)
 WORDS: dict[Direction, Words] = {
     "sketch_to_photo": Words("Your sketch", "Photo", "Back to a sketch", "Sketches: drawn for this page, MIT"),
     "photo_to_sketch": Words(

@@ -1,4 +1,4 @@
-"""Photos of any kind: how well F's lines tell what they show, beside its teacher and Canny's edges, and how near G comes to
+"""Photos of any kind: how well F's lines tell what they show, beside its teacher and Canny's edges; how near G comes to
 them from these lines and their own colours."""
 
 from __future__ import annotations
