@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Plane = NDArray[np.uint8]  # H×W, 0 is ink, 255 paper
 
 THICKEST = 7  # pixels: what is wider is a smudge or a fill
-FAINTEST, BLACK = 24, 110  # darkness, of 255, up to which nothing is drawn, and from which on ink is black
+FAINTEST, BLACK = 10, 180  # darkness, of 255, up to which nothing is drawn, and from which on ink is black
 SHORTEST = 50  # pixels of 768 along the longer side: what the shortest line has without any detail
 REFERENCE = 768
 CONTRAST = (255 * ((np.arange(256) - FAINTEST) / (BLACK - FAINTEST)).clip(0, 1) + 0.5).astype(np.uint8)
