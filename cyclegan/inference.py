@@ -18,7 +18,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan.colour.colour_map import PAPER, colour_map, smooth_colour_map, without_colour_strokes
+from cyclegan.colour.colour_map import (
+    PAPER,
+    colour_map,
+    condition,
+    smooth_colour_map,
+    without_colour_strokes,
+)
 from cyclegan.config import MARGIN, MAX_DETAIL_SIDE, GeneratorConfig, WeightsConfig
 from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
 from cyclegan.drawing.cleaning import cleaned
@@ -64,6 +70,8 @@ class Sheet:
     """G's condition; None for F, and for a G without one."""
     is_photo: bool = False
     """Whether ``image``, given as a sketch, is a photo, whose colours are no colour strokes."""
+    background: bool = False
+    """Whether ``colour_map`` is a photo's, background and all."""
     detail: float = DETAIL
     """F's condition, if it takes one."""
 
@@ -177,9 +185,9 @@ class Translator:
             raise ValueError("these weights take no colours")
         left, top, right, bottom = square_box(*sketch.size, size)
         photo = np.asarray(resize(to_rgb(colours), (right - left, bottom - top)))
-        condition = np.full_like(image, PAPER)  # as in training, the margins are no part of the photo
-        condition[top:bottom, left:right] = smooth_colour_map(photo, image[top:bottom, left:right])
-        return Sheet(image, condition, is_photo(image))
+        own = np.full_like(image, PAPER)  # as in training, the margins are no part of the photo
+        own[top:bottom, left:right] = smooth_colour_map(photo, image[top:bottom, left:right])
+        return Sheet(image, own, is_photo(image), background=True)
 
     def _prepared(
         self, image: RGBArray, direction: Direction, seed: int | None = None, detail: float = DETAIL
@@ -187,7 +195,8 @@ class Translator:
         """The S×S×3 ``image`` with its condition."""
         if direction == "photo_to_sketch" or not self.config.generator.colour_map:
             return Sheet(image, detail=detail)
-        return Sheet(image, colour_map(image, seed), is_photo(image))
+        photo = is_photo(image)
+        return Sheet(image, colour_map(image, seed), photo, background=photo)
 
     def _result(self, sheet: Sheet, size: tuple[int, int], direction: Direction) -> Image.Image:
         """The translated ``sheet``, cropped to the image of ``size`` (width, height) on it and brought to that size."""
@@ -225,10 +234,12 @@ class Translator:
         maps = [sheet.colour_map for sheet in sheets if sheet.colour_map is not None]
         if not maps:
             return self._worker.submit(self._compute, self._G, images).result()
-        condition = to_batch(np.stack(maps))
+        colours = to_batch(np.stack(maps))
+        background = torch.tensor([sheet.background for sheet in sheets])
+        told = condition(colours, background, self.config.generator.of("G").condition_channels)
         photos = torch.tensor([sheet.is_photo for sheet in sheets])[:, None, None, None]
-        sketches = torch.where(photos, images, without_colour_strokes(images, condition))
-        return self._worker.submit(self._compute, self._G, sketches, condition).result()
+        sketches = torch.where(photos, images, without_colour_strokes(images, colours))
+        return self._worker.submit(self._compute, self._G, sketches, told).result()
 
     @torch.inference_mode()
     def _compute(self, network: nn.Module, *inputs: Tensor) -> Tensor:

@@ -223,6 +223,19 @@ def test_a_photo_can_give_its_colours(translator: Translator, make_drawing: Make
     assert not same(red, translator.sketch_to_photo(drawing))
 
 
+def test_g_may_be_told_of_a_background(weights: Weights, make_drawing: Make, make_photo: Make) -> None:
+    config = TINY.model_copy(update={"generator": TINY.generator.model_copy(update={"background": True})})
+    networks = make_networks(config)
+    states = {name: networks[name].state_dict() for name in "GF"}
+    translator = Translator(Weights(config, states, "tests/"), "cpu", torch.float32)
+    asked = []
+    translator._G.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[1][:, 3].unique().tolist()))
+    translator.sketch_to_photo(make_drawing())
+    translator.sketch_to_photo(make_drawing(), colours=make_photo())
+    translator.round_trip(make_photo(), "photo_to_sketch")
+    assert asked == [[-1], [1], [1]]
+
+
 def test_the_margins_of_the_sheet_take_no_colour_of_the_photo(translator: Translator, make_drawing: Make) -> None:
     sheet = translator._sheet(make_drawing((90, 45)), colours=Image.new("RGB", (90, 45), "red"))
     assert sheet.colour_map is not None
