@@ -1,8 +1,11 @@
 """Pictures through the translator: sizes, modes, both directions, many threads, the first call like the rest."""
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -154,6 +157,33 @@ def test_eight_threads_give_what_one_gives(translator: Translator, make_photo: M
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda job: job[0](job[1]), jobs))
     assert all(same(first, second) for first, second in zip(one_by_one, together, strict=True))
+
+
+def test_what_is_begun_does_not_wait_in_line_once_more(translator: Translator) -> None:
+    """While one job runs, ten come, then the second half of a round trip: it is next."""
+    started, go, done = threading.Event(), threading.Event(), []
+
+    def blocks(image: torch.Tensor) -> torch.Tensor:
+        started.set()
+        assert go.wait(30)
+        return image
+
+    def notes(image: torch.Tensor) -> torch.Tensor:
+        done.append(int(image))
+        return image
+
+    with ThreadPoolExecutor(12) as threads:
+        jobs = [threads.submit(translator._in_turn, False, cast(nn.Module, blocks), torch.ones(1, 1, 1, 1))]
+        assert started.wait(30)
+        for number in [*range(1, 11), 99]:
+            image = torch.full((1, 1, 1, 1), number)
+            jobs.append(threads.submit(translator._in_turn, number == 99, cast(nn.Module, notes), image))
+            while translator._waiting.qsize() < len(jobs) - 1:
+                time.sleep(0.001)
+        go.set()
+        for job in jobs:
+            job.result()
+    assert done == [99, *range(1, 11)]
 
 
 def test_both_networks_ran_at_the_real_shape_before_the_first_call(
