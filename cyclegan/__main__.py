@@ -18,6 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from cyclegan.config import ConfigError
+from cyclegan.drawing.pen import PENS, with_pen
 from cyclegan.drawing.vector import line_width, to_svg, vectorise
 from cyclegan.hub import DEFAULT_FOLDER
 from cyclegan.images import SUFFIXES, ImageError, open_image, to_rgb
@@ -69,6 +70,9 @@ clutter     share of the lines where more than 0.12 px of line lie on a pixel ar
 dashes      share of the lines in pieces of less than 48 px
 frame       share of the ink within 3 px of the border
 crisp       grey pixels per pixel of ink
+and, of their middle at the sheet's size, redrawn from F's lines and their own smooth colours (ceiling: these alone)
+mean difference    of the pixels from the photo's, 0 to 255; colour and texture distance as above
+feature distance   1 - cosine of the features of both; with --features
 """
 WEIGHTS_HELP = "folder or Hub id owner/name[@revision]"
 
@@ -104,7 +108,7 @@ def _convert(options: argparse.Namespace, parser: argparse.ArgumentParser) -> in
     if not jobs:
         return _fail(f"There are no images in {source}.")
     convert = _make_sketches(options) if options.command == "make-sketches" else _translate(options)
-    return _run(jobs, source, target, convert)
+    return _run(jobs, source, target, convert, getattr(options, "pen", 1.0))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -129,6 +133,10 @@ def _parser() -> argparse.ArgumentParser:
         if name == "photo-to-sketch":
             command.add_argument(
                 "--detail", type=_share, default=DETAIL, help="0, outlines, to 1, every line (%(default)s)"
+            )
+            low, high = PENS
+            command.add_argument(
+                "--pen", type=_pen, default=1.0, metavar="W", help=f"lines W times as wide, {low:g} to {high:g}"
             )
             command.add_argument("--svg", action="store_true", help="write paths for plotters and editors, not pixels")
         if name == "sketch-to-photo":
@@ -166,6 +174,12 @@ def _parser() -> argparse.ArgumentParser:
 def _positive(text: str) -> int:
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def _pen(text: str) -> float:
+    if not PENS[0] <= (number := float(text)) <= PENS[1]:
+        raise argparse.ArgumentTypeError(f"must be between {PENS[0]:g} and {PENS[1]:g}")
     return number
 
 
@@ -233,7 +247,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     photos = scenes.read_scenes(options.scenes, share, options.count) if options.scenes else []
     result = report.evaluate(translator, material, extractor)
     if photos:
-        result = scenes.with_scenes(result, translator, photos)
+        result = scenes.with_scenes(result, translator, photos, extractor)
     if fixed:
         result = drawings.with_drawings(result, translator, fixed)
     result.save(options.out)
@@ -264,7 +278,7 @@ def _publish(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run(jobs: dict[Path, Path], source: Path, target: Path, convert: Convert) -> int:
+def _run(jobs: dict[Path, Path], source: Path, target: Path, convert: Convert, pen: float) -> int:
     root = source.resolve() if source.is_dir() else source.resolve().parent
     failed = 0
     for path, output in tqdm(jobs.items(), unit="image", disable=None):  # silent where nobody watches
@@ -273,7 +287,7 @@ def _run(jobs: dict[Path, Path], source: Path, target: Path, convert: Convert) -
             results = convert(to_rgb(open_image(path)), name)
             output.parent.mkdir(parents=True, exist_ok=True)
             for number, result in enumerate(results, start=1):
-                _save(result, output if len(results) == 1 else output.with_stem(f"{output.stem}-{number}"))
+                _save(result, output if len(results) == 1 else output.with_stem(f"{output.stem}-{number}"), pen)
         except (ImageError, OSError) as error:
             failed += 1
             tqdm.write(f"{name}: {error}", file=sys.stderr)
@@ -281,12 +295,12 @@ def _run(jobs: dict[Path, Path], source: Path, target: Path, convert: Convert) -
     return 1 if failed else 0
 
 
-def _save(result: Image.Image, output: Path) -> None:
-    if output.suffix.lower() != ".svg":
-        result.save(output)
-    else:
+def _save(result: Image.Image, output: Path, pen: float) -> None:
+    if output.suffix.lower() == ".svg":
         pixels = np.asarray(result)
-        output.write_text(to_svg(vectorise(pixels), line_width(pixels)), encoding="utf-8")
+        output.write_text(to_svg(vectorise(pixels), pen * line_width(pixels)), encoding="utf-8")
+    else:
+        (result if pen == 1 else Image.fromarray(with_pen(np.asarray(result), pen))).save(output)
 
 
 def _fail(message: str) -> int:

@@ -110,6 +110,8 @@ class DataConfig(Frozen):
     detail, and G's colour map is the blurred photo."""
     scene_prob: float = Field(0.5, ge=0, le=1)
     """Probability that a sample is a crop of one of ``scenes``, if there are any."""
+    paste_prob: float = Field(0.0, ge=0, le=1)
+    """Probability that a scene has the object of one of ``photos`` pasted onto it."""
     vary_detail: bool = False
     """Whether drawings of ``photos``, too, get a random amount of detail as F's target."""
     size: Side = 256

@@ -18,9 +18,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan.colour.colour_map import colour_map, smooth_colour_map, without_colour_strokes
+from cyclegan.colour.colour_map import PAPER, colour_map, smooth_colour_map, without_colour_strokes
 from cyclegan.config import MARGIN, MAX_DETAIL_SIDE, GeneratorConfig, WeightsConfig
 from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
+from cyclegan.drawing.cleaning import cleaned
 from cyclegan.drawing.normalise import is_photo
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
 from cyclegan.images import (
@@ -106,20 +107,15 @@ class Translator:
     ) -> Image.Image:
         """Line drawing (dark on light, any mode and size) → RGB photo of that size, at most MAX_RESULT_PIXELS.
 
-        ``colours``: a photo, stretched to the sketch's size, whose smoothed colours the result takes. Without, they are
-        those of the sketch's colour strokes or, if it has none, the colourway of ``seed`` (None: a hash of the sketch).
+        ``colours``: a photo, stretched to the sketch's size, whose smoothed colours the result takes, the sketch's
+        colour strokes over them. Without, they are those of the strokes or, if there are none, the colourway of
+        ``seed`` (None: a hash of the sketch).
 
         Raises:
             ValueError: ``colours`` for weights that take none.
         """
-        if colours is None:
-            return self._translate(sketch, "sketch_to_photo", seed)
-        if not self.config.generator.colour_map:
-            raise ValueError("these weights take no colours")
-        sketch, size = to_rgb(sketch), self.config.image_size
-        image = np.asarray(fit_square(sketch, size))
-        photo = np.asarray(fit_square(resize(to_rgb(colours), sketch.size), size))
-        return self._result(Sheet(image, smooth_colour_map(photo), is_photo(image)), sketch.size, "sketch_to_photo")
+        sketch = to_rgb(sketch)
+        return self._result(self._sheet(sketch, seed, colours), sketch.size, "sketch_to_photo")
 
     def photo_to_sketch(self, photo: Image.Image, detail: float = DETAIL) -> Image.Image:
         """Photo (any mode and size) → RGB line drawing of that size, at most MAX_RESULT_PIXELS.
@@ -134,32 +130,34 @@ class Translator:
         photo = to_rgb(photo)
         if self.config.generator.detail:
             return self._drawn_at_own_scale(photo, detail)
-        return self._translate(photo, "photo_to_sketch")
+        sheet = Sheet(np.asarray(fit_square(photo, self.config.image_size)))
+        return self._result(sheet, photo.size, "photo_to_sketch")
 
     def round_trip(
-        self, image: Image.Image, direction: Direction, seed: int | None = None, detail: float = DETAIL
+        self,
+        image: Image.Image,
+        direction: Direction,
+        seed: int | None = None,
+        detail: float = DETAIL,
+        colours: Image.Image | None = None,
     ) -> tuple[Image.Image, Image.Image]:
         """(translated, cycled): there by ``direction``, and back from the 8-bit result; a photo in its own colours.
 
-        ``seed`` as for `sketch_to_photo`, ``detail`` as for `photo_to_sketch`.
+        ``seed`` and ``colours`` as for `sketch_to_photo`, ``detail`` as for `photo_to_sketch`.
         """
-        size = self.config.image_size
         image = to_rgb(image)
-        if direction == "photo_to_sketch" and self.config.generator.detail:
-            left, top, right, bottom = square_box(*image.size, size)
-            small = resize(image, (right - left, bottom - top))
-            translated = self._drawn_at_own_scale(image, detail)
-            back = fit_square(self._drawn_at_own_scale(small, detail), size)  # in the pen that G knows
+        if direction == "sketch_to_photo":
+            photo = self._result(self._sheet(image, seed, colours), image.size, direction)
+            sheet = Sheet(np.asarray(fit_square(photo, self.config.image_size)), detail=detail)
+            return photo, self._result(sheet, photo.size, BACK[direction])
+        drawing = self.photo_to_sketch(image, detail)
+        if self.config.generator.detail:  # in the pen that G knows
+            left, top, right, bottom = square_box(*image.size, self.config.image_size)
+            lines = self._drawn_at_own_scale(resize(image, (right - left, bottom - top)), detail)
         else:
-            sheet = self._prepared(np.asarray(fit_square(image, size)), direction, seed, detail)
-            translated = self._result(sheet, image.size, direction)
-            back = fit_square(translated, size)
-        drawn = np.asarray(back)
-        if direction == "photo_to_sketch" and self.config.generator.colour_map:
-            cycled = Sheet(drawn, smooth_colour_map(np.asarray(fit_square(image, size))), is_photo(drawn))
-        else:
-            cycled = self._prepared(drawn, BACK[direction], seed, detail)
-        return translated, self._result(cycled, translated.size, BACK[direction])
+            lines = drawing
+        own = image if self.config.generator.colour_map else None
+        return drawing, self._result(self._sheet(lines, seed, own), drawing.size, BACK[direction])
 
     def translate_batch(
         self, images: RGBArray, direction: Direction, seeds: Sequence[int] | None = None, detail: float = DETAIL
@@ -167,12 +165,21 @@ class Translator:
         """Many sheets at once: N×S×S×3, S = `config.image_size` → the same; ``seeds``: one for each image."""
         each = [None] * len(images) if seeds is None else seeds
         sheets = [self._prepared(image, direction, seed, detail) for image, seed in zip(images, each, strict=True)]
-        return to_arrays(self._run(sheets, direction))
+        return self._pictures(sheets, direction)
 
-    def _translate(self, image: Image.Image, direction: Direction, seed: int | None = None) -> Image.Image:
-        image = to_rgb(image)
-        sheet = self._prepared(np.asarray(fit_square(image, self.config.image_size)), direction, seed)
-        return self._result(sheet, image.size, direction)
+    def _sheet(self, sketch: Image.Image, seed: int | None = None, colours: Image.Image | None = None) -> Sheet:
+        """The RGB ``sketch`` fitted onto G's sheet, with its condition."""
+        size = self.config.image_size
+        image = np.asarray(fit_square(sketch, size))
+        if colours is None:
+            return self._prepared(image, "sketch_to_photo", seed)
+        if not self.config.generator.colour_map:
+            raise ValueError("these weights take no colours")
+        left, top, right, bottom = square_box(*sketch.size, size)
+        photo = np.asarray(resize(to_rgb(colours), (right - left, bottom - top)))
+        condition = np.full_like(image, PAPER)  # as in training, the margins are no part of the photo
+        condition[top:bottom, left:right] = smooth_colour_map(photo, image[top:bottom, left:right])
+        return Sheet(image, condition, is_photo(image))
 
     def _prepared(
         self, image: RGBArray, direction: Direction, seed: int | None = None, detail: float = DETAIL
@@ -184,7 +191,7 @@ class Translator:
 
     def _result(self, sheet: Sheet, size: tuple[int, int], direction: Direction) -> Image.Image:
         """The translated ``sheet``, cropped to the image of ``size`` (width, height) on it and brought to that size."""
-        result = Image.fromarray(to_arrays(self._run([sheet], direction))[0])
+        result = Image.fromarray(self._pictures([sheet], direction)[0])
         return resize(result.crop(square_box(*size, result.width)), size_within(*size, MAX_RESULT_PIXELS))
 
     def _drawn_at_own_scale(self, photo: Image.Image, detail: float) -> Image.Image:
@@ -194,9 +201,17 @@ class Translator:
         width, height = (max(round(side * scale), 1) for side in photo.size)
         padding = [(MARGIN, MARGIN + -side % MARGIN) for side in (height, width)]
         padded = np.pad(np.asarray(resize(photo, (width, height))), [*padding, (0, 0)], mode="reflect")
-        drawn = to_arrays(self._run([Sheet(padded, detail=detail)], "photo_to_sketch"))[0]
+        drawn = self._pictures([Sheet(padded, detail=detail)], "photo_to_sketch")[0]
         lines = Image.fromarray(drawn[MARGIN : MARGIN + height, MARGIN : MARGIN + width])
         return resize_lines(lines, size_within(*photo.size, MAX_RESULT_PIXELS))
+
+    def _pictures(self, sheets: Sequence[Sheet], direction: Direction) -> RGBArray:
+        """The translated sheets, N×H×W×3; the drawings of an F with detail control cleaned."""
+        pictures = to_arrays(self._run(sheets, direction))
+        if direction == "photo_to_sketch" and self.config.generator.detail:
+            for picture, sheet in zip(pictures, sheets, strict=True):
+                picture[:] = cleaned(np.ascontiguousarray(picture[..., 0]), sheet.detail)[..., None]
+        return pictures
 
     def _run(self, sheets: Sequence[Sheet], direction: Direction) -> Tensor:
         """The generator's N×3×H×W output in [-1, 1]. The worker is for what uses all cores; the rest is done here."""
@@ -204,7 +219,8 @@ class Translator:
         if direction == "photo_to_sketch":
             if not self.config.generator.detail:
                 return self._worker.submit(self._compute, self._F, images).result()
-            detail = torch.tensor([sheet.detail for sheet in sheets])[:, None, None, None]
+            # F draws less than it is asked for, and what is short goes when it is cleaned
+            detail = torch.tensor([sheet.detail**0.5 for sheet in sheets])[:, None, None, None]
             return self._worker.submit(self._compute, self._F, images, detail.expand_as(images[:, :1])).result()
         maps = [sheet.colour_map for sheet in sheets if sheet.colour_map is not None]
         if not maps:

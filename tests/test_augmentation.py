@@ -1,13 +1,16 @@
 """A photo and its drawing → a sample: what recolouring changes, and what it leaves alone."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from cyclegan.config import DataConfig
+from cyclegan.drawing.inking import Drawing, Stroke
 from cyclegan.drawing.tracing import trace
-from cyclegan.training.augmentation import TrainingSample, paired_sample
+from cyclegan.training.augmentation import TrainingSample, paired_sample, pasted
 
 CONFIG = DataConfig(photos="photos", size=128, hint_prob=1, min_scale=1, unfinished_prob=0)
 
@@ -120,3 +123,24 @@ def test_a_colour_may_change_alone(monkeypatch) -> None:
     )
     assert (leather & ~sole).any()
     assert leather[patch].all()
+
+
+def test_an_object_is_pasted_with_its_silhouette() -> None:
+    scene = np.full((200, 300, 3), (90, 140, 200), np.uint8)
+    across = Stroke(np.stack([np.arange(1, 300, 2), np.full(150, 100)], axis=1).astype(np.float32), "edge")
+    lines = Drawing((300, 200), (across,))
+    sheet = np.full((256, 256, 3), 255, np.uint8)
+    sheet[40:216, 60:196] = (200, 40, 30)
+    drawing = trace(sheet)
+    for seed in range(12):
+        picture, both = pasted(scene, lines, sheet, drawing, np.random.default_rng(seed))
+        silhouette = replace(both.strokes[0], kind="outline")
+        mask = Drawing(both.size, (silhouette,)).mask() > 0
+        red = (picture[..., 0] > picture[..., 2]) & (picture[..., 1] < 60)
+        assert red.sum() == pytest.approx(mask.sum(), rel=0.2)
+        assert (red & ~mask).mean() < 0.01
+        for stroke in both.strokes[1:]:
+            if np.ptp(stroke.points[:, 1]) == 0:
+                x, y = stroke.points.astype(int).T
+                assert not mask[y, x].any()
+    assert (picture[~cv2.dilate(mask.astype(np.uint8), np.ones((5, 5))).astype(bool)] == (90, 140, 200)).all()

@@ -163,6 +163,9 @@ def test_drawings_as_svg_and_in_less_detail(weights_folder: Path, tmp_path: Path
         assert path.read_text(encoding="utf-8").startswith("<svg ")
     with pytest.raises(SystemExit, match="2"):
         main([*command[:2], str(tmp_path / "x.png"), "--detail", "2"])
+    with pytest.raises(SystemExit):
+        main([*command[:2], str(tmp_path / "x.png"), "--pen", "9"])
+    assert main([*command[:2], str(tmp_path / "bold.svg"), *command[2:], "--pen", "3"]) == 0
 
 
 def test_colours_come_from_a_photo(weights_folder: Path, tmp_path: Path, make_drawing: Make, capsys) -> None:

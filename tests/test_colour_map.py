@@ -203,8 +203,20 @@ def test_a_smooth_colour_map_is_the_photo_without_its_detail() -> None:
     photo = np.full((128, 128, 3), 255, np.uint8)
     photo[:, :64] = RED
     photo[::2] //= 2
-    colours = smooth_colour_map(photo, 1 / 32).astype(int)
+    colours = smooth_colour_map(photo, blur=1 / 32).astype(int)
     assert np.abs(colours[60:68, 10] - np.array(RED) * 0.75).max() < 4
     assert np.ptp(colours[20:100, 20], axis=0).max() < 4  # the stripes are gone
     assert np.abs(colours[0, 0] - colours[1, 0]).max() < 12  # and no white comes in over the border
     assert (np.diff(colours[64, :, 1]) >= 0).all()  # the edge is a slope
+
+
+def test_colour_strokes_lie_over_the_photo() -> None:
+    """Also where a line crosses the stroke; lines themselves change nothing."""
+    photo = np.full((128, 128, 3), (60, 90, 160), np.uint8)
+    drawing = np.full_like(photo, 255)
+    drawing[:, 30] = 0
+    assert np.array_equal(smooth_colour_map(photo, drawing), photo)
+    drawing[50:80, 40:110] = (230, 40, 30)
+    colours = smooth_colour_map(photo, drawing).astype(int)
+    assert np.abs(colours[65, 75] - (230, 40, 30)).max() <= 2
+    assert np.abs(colours[20, 75] - (60, 90, 160)).max() <= 2

@@ -192,6 +192,22 @@ def test_a_bare_drawing_comes_with_the_colours_of_its_photo(tmp_path: Path) -> N
     assert not all(colour in [way.main for way in COLOURWAYS] for colour in told)
 
 
+def test_objects_may_be_pasted_onto_scenes(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "scenes").mkdir()
+    Image.new("RGB", (200, 300), (90, 140, 200)).save(tmp_path / "scenes" / "sky.png")
+    thing = np.full((256, 256, 3), 255, np.uint8)
+    thing[40:216, 60:196] = (200, 40, 30)
+    (tmp_path / "things").mkdir()
+    Image.fromarray(thing).save(tmp_path / "things" / "box.png")
+    seen = []
+    for paste_prob in (0, 1):
+        settings = config(tmp_path / "things", scenes=tmp_path / "scenes", scene_prob=1, paste_prob=paste_prob)
+        samples_of = UnpairedImages(settings, 0)
+        seen.append([(samples_of[number]["traced"] < 0).any().item() for number in range(6)])
+    assert not any(seen[0])
+    assert any(seen[1])
+
+
 def test_a_bare_drawing_may_come_with_its_photo_blurred(photos: Path) -> None:
     settings = {"hint_prob": 0, "unfinished_prob": 0, "size": 128}
     data = UnpairedImages(config(photos, smooth_prob=1, **settings), 0)

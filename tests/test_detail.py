@@ -31,11 +31,24 @@ def test_a_drawing_has_the_size_of_its_photo(translator: Translator, make_photo:
     assert (drawing.size, drawing.mode) == (size, "RGB")
 
 
-def test_detail_changes_the_drawing(translator: Translator, make_photo: Make) -> None:
-    photo = make_photo((300, 300))
-    little, usual, much = (np.asarray(translator.photo_to_sketch(photo, d), int) for d in (0.0, 0.7, 1.0))
-    assert np.abs(little - much).max() > 1
-    assert np.array_equal(usual, np.asarray(translator.photo_to_sketch(photo)))
+def test_detail_changes_the_drawing(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F is asked for more of it, and short lines are dropped where little is wanted."""
+    asked = []
+
+    def copies(photo: torch.Tensor, plane: torch.Tensor) -> torch.Tensor:
+        asked.append(float(plane.mean()))
+        return photo
+
+    monkeypatch.setattr(translator, "_F", copies)
+    sheet = np.full((300, 300, 3), 255, np.uint8)
+    sheet[100:102, 50:250] = sheet[200:202, 50:62] = 0
+    photo = Image.fromarray(sheet)
+    little, usual, much = (np.asarray(translator.photo_to_sketch(photo, d))[..., 0] for d in (0.0, 0.7, 1.0))
+    assert [round(one, 3) for one in asked] == [0, round(0.7**0.5, 3), 1]
+    assert (little[100:102, 50:250] == 0).all()
+    assert (little[200:202] == 255).all()
+    assert np.array_equal(usual, np.asarray(translator.photo_to_sketch(photo))[..., 0])
+    assert np.array_equal(much, sheet[..., 0])
     for detail in (-0.1, 1.1, float("nan")):
         with pytest.raises(ValueError, match="detail must be between 0 and 1"):
             translator.photo_to_sketch(photo, detail)

@@ -26,6 +26,9 @@ from cyclegan.demo.draw import (
     data_url,
     discriminators_of,
     draw_tab,
+    open_photo,
+    prepare,
+    sketch_in,
 )
 from cyclegan.demo.page import EXAMPLES
 from cyclegan.drawing.normalise import normalise
@@ -95,6 +98,56 @@ def test_a_sheet_keeps_the_colours_of_its_seed(translator: Translator, small: Im
     seven, photo = (answer_frame(translator, frame | {"seed": seed})["photo"] for seed in (7, "7"))
     assert np.array_equal(decode(seven), np.asarray(translator.sketch_to_photo(fit_square(small, 64), 7)))
     assert np.array_equal(decode(photo), np.asarray(translator.sketch_to_photo(fit_square(small, 64))))
+
+
+@pytest.mark.parametrize("tidy", [False, True])
+def test_a_photo_gives_its_colours_to_its_drawing(translator: Translator, tidy: bool) -> None:
+    """The drawing lies where the photo does, in the middle of the sheet; what the sheet has beside it stays white."""
+    sheet = Image.new("RGB", (512, 512), "white")
+    ImageDraw.Draw(sheet).rectangle((40, 180, 460, 330), outline="black", width=4)
+    photo = Image.new("RGB", (100, 50), (200, 60, 40))
+    frame: dict[str, Any] = {"image": png_url(sheet), "tidy": tidy, "colours": data_url(photo, "JPEG")}
+    answer = answer_frame(translator, frame | {"final": True})
+    made = decode(answer["photo"])
+    assert made.shape == (512, 512, 3)
+    assert (made[:127] == 255).all()
+    assert (made[130:380] < 255).any()
+    prepared = prepare(sheet, 64, tidy, photo)
+    assert prepared.region == (0, 128, 512, 384)
+    expected = translator.sketch_to_photo(sketch_in(prepared), colours=open_photo(frame["colours"]))
+    assert expected.size == (64, 32)
+    assert np.array_equal(made[128:384], np.asarray(expected.resize((512, 256), Image.Resampling.LANCZOS)))
+    live = answer_frame(translator, frame)
+    assert np.abs(decode(live["photo"]).astype(int) - made).mean() < 8
+    other = answer_frame(translator, frame | {"colours": data_url(Image.new("RGB", (100, 50), "blue"), "JPEG")})
+    assert np.abs(decode(other["photo"]).astype(int) - made).mean() > 1
+    blank = answer_frame(translator, frame | {"image": png_url(Image.new("RGB", (512, 512), "white"))})
+    assert blank["photo"]
+
+
+@pytest.mark.parametrize(
+    ("colours", "sentence"),
+    [
+        (3, "JPEG data URL"),
+        (png_url(Image.new("RGB", (8, 8))), "JPEG data URL"),
+        (JPEG_URL + "AAAA", "not an image"),
+        (data_url(Image.new("RGB", (513, 64)), "JPEG"), "at most 512"),
+    ],
+)
+def test_colours_of_strangers(translator: Translator, small: Image.Image, colours: Any, sentence: str) -> None:
+    for ask in (answer_frame, answer_vary):
+        with pytest.raises(ImageError, match=sentence):
+            ask(translator, {"image": png_url(small), "colours": colours})
+
+
+def test_six_more_of_a_photo_are_six_tints_of_it(translator: Translator, small: Image.Image) -> None:
+    photo = Image.new("RGB", (60, 90), (180, 90, 60))
+    six = answer_vary(translator, {"image": png_url(small), "colours": data_url(photo, "JPEG")})["variations"]
+    assert len({one["name"] for one in six}) == len({one["colours"] for one in six}) == 6
+    for one in six:
+        assert one["sketch"] is None
+        assert decode(one["photo"]).shape == (512, 512, 3)
+        assert decode(one["colours"]).shape == (90, 60, 3)
 
 
 def test_tidied_is_treated_and_put_back(translator: Translator, small: Image.Image) -> None:
@@ -182,7 +235,7 @@ PAPER, PHOTO = png_url(Image.new("RGB", (512, 512))), data_url(Image.new("RGB", 
         ([[PAPER, JPEG_URL + "AAAA"]], "not an image"),
         ([[PAPER, JPEG_URL + PAPER.removeprefix(PNG_URL)]], "must be a JPEG"),
         ([[PAPER, data_url(Image.new("RGB", (1024, 1024)), "JPEG")]], "limit is 262144 pixels"),
-        ([[PAPER, data_url(Image.new("RGB", (64, 32)), "JPEG")]], "square"),
+        ([[PAPER, data_url(Image.new("RGB", (513, 32)), "JPEG")]], "at most 512"),
     ],
 )
 def test_films_of_strangers(moments: Any, sentence: str) -> None:

@@ -23,10 +23,11 @@ pytest_plugins = ["tests.browser_fixtures"]
 # --- pictures on the sheet ------------------------------------------------------------------------------------------
 
 
-def edit_lines(page: Page, image: Image.Image) -> None:
+def edit_lines(page: Page, image: Image.Image, photo: Image.Image | None = None) -> None:
     """What the Photo → Sketch tab does with the sketch of a photo."""
     page.evaluate(
-        "image => document.dispatchEvent(new CustomEvent('edit-lines', { detail: { image } }))", data_url(image)
+        "detail => document.dispatchEvent(new CustomEvent('edit-lines', { detail }))",
+        {"image": data_url(image), "photo": photo and data_url(photo)},
     )
 
 
@@ -52,6 +53,45 @@ def test_edit_lines(page: Page, make_drawing: Callable[..., Image.Image]) -> Non
     assert np.array_equal(canvas(page), edited)
     page.keyboard.press("Control+z")
     assert np.array_equal(canvas(page), expected)
+
+
+def test_edit_lines_in_the_colours_of_their_photo(page: Page, make_drawing: Callable[..., Image.Image]) -> None:
+    ground, switch = page.locator(".ground"), page.get_by_role("switch", name="The photo's colours")
+    expect(ground).to_be_hidden()
+    expect(switch).to_be_hidden()
+    edit_lines(page, make_drawing((512, 256)), Image.new("RGB", (1024, 512), "red"))
+    expect(ground).to_be_visible()
+    expect(switch).to_be_checked()
+    lines = canvas(page)
+    assert (lines == np.asarray(images.fit_square(make_drawing((512, 256)), 512))).all()  # the colours lie under it
+    told = picture(page, RETURNED)
+    assert told.shape == (512, 512, 3)
+    assert (told[:127] == 255).all()
+
+    def photo_changes(act: Callable[[], None]) -> np.ndarray:
+        before = page.locator(RETURNED).get_attribute("src")
+        act()
+        expect(page.locator(RETURNED)).not_to_have_attribute("src", before or "")
+        return picture(page, PHOTO)
+
+    red = picture(page, PHOTO)
+    forgotten = photo_changes(lambda: switch.click())
+    expect(ground).to_be_hidden()
+    assert not np.array_equal(forgotten, red)
+    assert np.array_equal(photo_changes(lambda: page.keyboard.press("Control+z")), red)
+    expect(switch).to_be_checked()
+    edited = photo_changes(lambda: draw(page, [(0.3, 0.4), (0.6, 0.5)]))
+    assert not np.array_equal(edited, red)
+    page.reload()
+    expect(ground).to_be_visible()
+    assert np.array_equal(picture(page, PHOTO), edited)
+    page.get_by_role("button", name="Six more").click()
+    page.get_by_role("button", name="Take this one: cooler").click()
+    assert not np.array_equal(picture(page, PHOTO), edited)
+    expect(switch).to_be_checked()
+    page.get_by_role("button", name="Clear the sheet").click()
+    expect(ground).to_be_hidden()
+    expect(switch).to_be_hidden()
 
 
 def test_a_coloured_picture_is_lines_and_colours(page: Page) -> None:

@@ -223,6 +223,14 @@ def test_a_photo_can_give_its_colours(translator: Translator, make_drawing: Make
     assert not same(red, translator.sketch_to_photo(drawing))
 
 
+def test_the_margins_of_the_sheet_take_no_colour_of_the_photo(translator: Translator, make_drawing: Make) -> None:
+    sheet = translator._sheet(make_drawing((90, 45)), colours=Image.new("RGB", (90, 45), "red"))
+    assert sheet.colour_map is not None
+    assert (sheet.colour_map[:16] == 255).all()
+    assert (sheet.colour_map[48:] == 255).all()
+    assert (sheet.colour_map[16:48] == (255, 0, 0)).all()
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
 def test_too_little_memory_is_one_sentence(weights: Weights, make_photo: Make, monkeypatch, error: Exception) -> None:
     def fails(*_: torch.Tensor) -> torch.Tensor:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 
 from cyclegan.config import ConfigError
 from cyclegan.evaluation import scenes
@@ -37,6 +39,30 @@ def test_scenes_add_six_numbers_and_a_sheet(folder: Path, monkeypatch: pytest.Mo
     assert rows["scenes: recall"]["teacher"] > 0.8
     assert rows["scenes: recall"]["Canny"] > 0.95
     assert report.sheets["scenes.jpg"].width > 5 * scenes.SHEET_SIDE
+
+
+def test_redrawn_photos_are_held_against_the_photos(folder: Path) -> None:
+    """The ceiling is the colours alone; with an extractor, features count too."""
+    networks = make_networks()
+    translator = Translator(Weights(TINY, {name: networks[name].state_dict() for name in "GF"}, "tests/"), "cpu")
+    photos = scenes.read_scenes(folder, 1.0, 3)
+    rows = {row.name: row.columns for row in scenes.redrawn_scores(translator, photos)}
+    names = {f"scenes: {name}" for name in ("mean difference", "texture distance", "colour distance")}
+    assert set(rows) == names
+    for columns in rows.values():
+        assert columns["floor"] == 0 < columns["ceiling"]
+        assert columns["photos"] > 0
+    difference = rows["scenes: mean difference"]
+    assert difference["ceiling"] < difference["photos"] < 255  # an untrained G is worse than the colours
+
+    def mean_colours(batch: torch.Tensor) -> torch.Tensor:
+        return batch.float().mean(dim=(2, 3))
+
+    extractor = nn.Module()
+    extractor.forward = mean_colours  # type: ignore[method-assign]
+    rows = {row.name: row.columns for row in scenes.redrawn_scores(translator, photos, extractor)}
+    assert set(rows) == names | {"scenes: feature distance"}
+    assert rows["scenes: feature distance"]["ceiling"] < 1e-3 < rows["scenes: feature distance"]["photos"]
 
 
 def test_scenes_are_those_kept_back(folder: Path) -> None:

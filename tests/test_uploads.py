@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
+import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from cyclegan.demo import batch
 from cyclegan.demo.batch import translate_all
-from cyclegan.demo.pictures import detail_of, safe_name, save_png, translate, uploaded_file
+from cyclegan.demo.pictures import detail_of, pen_of, redrawn, safe_name, save_png, svg_of, translate, uploaded_file
 from cyclegan.drawing.normalise import normalise
 from cyclegan.images import ImageError
 from cyclegan.inference import Direction, Translator
@@ -177,6 +179,20 @@ def test_only_a_few_small_pictures_stay_in_memory(translator: Translator, make_p
     with ZipFile(end.path) as archive:
         assert len(archive.namelist()) == 2 * len(files)  # PNG and SVG
         assert Image.open(archive.open("large.png")).size == (400, 300)
+
+
+def test_a_pen_is_a_number_within_bounds(make_drawing: Callable[..., Image.Image]) -> None:
+    assert pen_of(1) == 1.0
+    for value in (None, "1", 0, 0.2, 5, float("nan"), [1]):
+        with pytest.raises(ImageError, match=r"^The width of the pen is a number from 0\.5 to 4\.$"):
+            pen_of(value)
+    drawing = make_drawing((200, 200))
+    assert redrawn(drawing, 1) is drawing
+    bold = redrawn(drawing, 3)
+    assert np.asarray(bold).mean() < np.asarray(drawing).mean()
+    found = [re.search(r'stroke-width="([\d.]+)"', svg_of(drawing, pen)) for pen in (1, 3)]
+    widths = [float(one.group(1)) for one in found if one]
+    assert widths[1] == pytest.approx(3 * widths[0], rel=0.02)
 
 
 def test_detail_is_a_number_from_0_to_1() -> None:

@@ -54,11 +54,15 @@ def colour_map(drawing: RGBArray, seed: int | None = None) -> RGBArray:
     return _enlarged(colours, drawing)
 
 
-def smooth_colour_map(photo: RGBArray, blur: float = BLUR) -> RGBArray:
+def smooth_colour_map(photo: RGBArray, drawing: RGBArray | None = None, blur: float = BLUR) -> RGBArray:
     """The colour map of any drawing of ``photo`` (H×W×3): the photo itself, blurred by ``blur`` of its longer side.
 
-    What the lines do not enclose keeps its colour, too, which the regions of a drawing could not tell.
+    What the lines do not enclose keeps its colour, too, which the regions of a drawing could not tell. The colour
+    strokes of ``drawing`` (H×W×3) are laid over the photo first.
     """
+    if drawing is not None:
+        stroke = np.sqrt(_colourfulness(drawing)).clip(max=PALE)[..., None] / PALE  # softer at its antialiased edge
+        photo = (stroke * drawing + (1 - stroke) * photo + 0.5).astype(np.uint8)
     sigma = blur * max(photo.shape[:2])
     return np.asarray(cv2.GaussianBlur(photo, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.uint8)
 

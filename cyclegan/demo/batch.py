@@ -16,7 +16,7 @@ import gradio as gr
 from PIL import Image
 
 from cyclegan import images
-from cyclegan.demo.pictures import detail_of, safe_name, svg_of, translate, uploaded_file
+from cyclegan.demo.pictures import detail_of, pen_of, redrawn, safe_name, svg_of, translate, uploaded_file
 from cyclegan.demo.widgets import message, remark
 from cyclegan.images import ImageError
 from cyclegan.inference import DETAIL, Direction, Translator
@@ -51,7 +51,13 @@ class Batch:
 
 
 def translate_all(
-    translator: Translator, direction: Direction, tidy: bool, uploads: Any, folder: str, detail: float = DETAIL
+    translator: Translator,
+    direction: Direction,
+    tidy: bool,
+    uploads: Any,
+    folder: str,
+    detail: float = DETAIL,
+    pen: float = 1.0,
 ) -> Generator[Batch, None, None]:
     """Write the results into a ZIP below Gradio's `folder`, and yield after each picture; the ZIP is whole at the end.
 
@@ -83,9 +89,9 @@ def translate_all(
                 else:
                     name = safe_name(source.stem, taken)
                     with archive.open(f"{name}.png", "w") as entry:
-                        result.save(entry, "PNG", compress_level=1)
+                        redrawn(result, pen).save(entry, "PNG", compress_level=1)
                     if direction == "photo_to_sketch":
-                        archive.writestr(f"{name}.svg", svg_of(result))
+                        archive.writestr(f"{name}.svg", svg_of(result, pen))
                     if len(batch.pictures) < GALLERY_SIZE:
                         result.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
                         batch.pictures.append((result, name))
@@ -101,9 +107,14 @@ def translate_all(
 
 
 def batch_panel(
-    translator: Translator | None, problem: str, direction: Direction, tidy: gr.Checkbox, detail: gr.Slider
+    translator: Translator | None,
+    problem: str,
+    direction: Direction,
+    tidy: gr.Checkbox,
+    detail: gr.Slider,
+    pen: gr.Slider,
 ) -> None:
-    """Files, a button, a bar, a ZIP; `tidy` and `detail` are those of the tab."""
+    """Files, a button, a bar, a ZIP; `tidy`, `detail` and `pen` are those of the tab."""
 
     def begin() -> dict[Any, Any]:
         bar = '<progress aria-label="Pictures done"></progress>'
@@ -112,12 +123,13 @@ def batch_panel(
             gallery: gr.Gallery(None, visible=False), **running(True),
         }  # fmt: skip
 
-    def run(uploads: list[Any] | None, tidied: bool, amount: Any) -> Iterator[dict[Any, Any]]:
+    def run(uploads: list[Any] | None, tidied: bool, amount: Any, width: Any) -> Iterator[dict[Any, Any]]:
         if translator is None:
             yield {status: message(problem), **running(False)}
             return
         try:
-            work = translate_all(translator, direction, tidied, uploads or [], files.GRADIO_CACHE, detail_of(amount))
+            looks = detail_of(amount), pen_of(width)
+            work = translate_all(translator, direction, tidied, uploads or [], files.GRADIO_CACHE, *looks)
             with closing(work) as steps:
                 for batch in steps:
                     yield {status: progress(batch)}
@@ -159,7 +171,7 @@ def batch_panel(
     quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
     begun = start.click(begin, queue=False, **quiet)
     work = begun.then(
-        run, [files, tidy, detail], preprocess=False, concurrency_id="batch", concurrency_limit=1, **quiet
+        run, [files, tidy, detail, pen], preprocess=False, concurrency_id="batch", concurrency_limit=1, **quiet
     )  # one batch at a time: beside it the pictures of the other tabs wait for one of its pictures at most
     stop.click(stopped, queue=False, cancels=work, **quiet)
 

@@ -24,7 +24,7 @@ from cyclegan.demo.timelapse import gif
 from cyclegan.demo.variations import variations
 from cyclegan.demo.widgets import WEB, milliseconds_since
 from cyclegan.drawing.normalise import NormalisedDrawing, normalise
-from cyclegan.images import ImageError
+from cyclegan.images import ImageError, square_box
 from cyclegan.inference import Translator
 from cyclegan.weights import WeightsError, file_of
 
@@ -107,6 +107,8 @@ def answer_frame(translator: Translator, frame: Any, discriminators: Discriminat
     - tidy: is the drawing normalised first?
     - judge: do the discriminators judge the result?
     - seed: an integer that the sheet keeps while it is drawn on: its colours, where the drawing tells none
+    - colours: data URL of a JPEG, a photo whose colours the result takes; the drawing is of that photo, which lies in
+      the middle of the sheet, as large as fits
 
     While the pen moves the answer is the photo alone, as JPEG; at its end the photo, the drawing made from it, the
     sheet that the model saw, all lossless, a remark on the normalisation and the discriminators' opinion. An empty
@@ -116,16 +118,16 @@ def answer_frame(translator: Translator, frame: Any, discriminators: Discriminat
         ImageError: the frame, which anyone may have made, is not one that the canvas makes.
     """
     frame = frame if isinstance(frame, dict) else {}
-    drawing = open_frame(frame.get("image"))
-    if drawing.convert("L").getextrema() == (255, 255):
+    drawing, colours = open_frame(frame.get("image")), colours_of(frame, translator)
+    if colours is None and drawing.convert("L").getextrema() == (255, 255):
         return {"photo": None}
     start = time.perf_counter()
-    prepared = prepare(drawing, translator.config.image_size, bool(frame.get("tidy")))
-    seed = seed_of(frame)
+    prepared = prepare(drawing, translator.config.image_size, bool(frame.get("tidy")), colours)
+    seed, sketch = seed_of(frame), sketch_in(prepared)
     if not frame.get("final"):
-        photo = translator.sketch_to_photo(prepared.sheet, seed)
+        photo = translator.sketch_to_photo(sketch, seed, colours)
         return {"photo": data_url(put_back(prepared, photo), "JPEG"), "took": milliseconds_since(start)}
-    photo, returned = translator.round_trip(prepared.sheet, "sketch_to_photo", seed)
+    photo, returned = translator.round_trip(sketch, "sketch_to_photo", seed, colours=colours)
     answer = {
         "photo": data_url(put_back(prepared, photo)),
         "returned": data_url(put_back(prepared, returned)),
@@ -149,37 +151,65 @@ def seed_of(frame: Answer) -> int | None:
     return seed if isinstance(seed, int) else None
 
 
-def prepare(drawing: Image.Image, size: int, tidy: bool) -> NormalisedDrawing:
-    """The drawing on a sheet of ``size`` × ``size`` pixels: normalised or, untidied, as it is."""
+def colours_of(frame: Answer, translator: Translator) -> Image.Image | None:
+    """The photo whose colours the frame asks for; None if it asks for none, or the weights take none.
+
+    Raises ImageError.
+    """
+    if frame.get("colours") is None or not translator.config.generator.colour_map:
+        return None
+    return open_photo(frame["colours"])
+
+
+def prepare(drawing: Image.Image, size: int, tidy: bool, colours: Image.Image | None = None) -> NormalisedDrawing:
+    """The drawing on a sheet of ``size`` × ``size`` pixels: normalised or, untidied, as it is.
+
+    A drawing of a photo, given as ``colours``, stays where that photo is.
+    """
+    region = square_box(*colours.size, max(drawing.size)) if colours else None
     if tidy:
-        return normalise(drawing, size)
-    return NormalisedDrawing(images.fit_square(drawing, size), "", (0, 0, *drawing.size), drawing.size)
+        return normalise(drawing, size, region)
+    shown = region or (0, 0, *drawing.size)
+    return NormalisedDrawing(images.fit_square(drawing.crop(shown), size), "", shown, drawing.size)
+
+
+def sketch_in(prepared: NormalisedDrawing) -> Image.Image:
+    """The sheet without the margins that the shape of its region leaves."""
+    left, top, right, bottom = prepared.region
+    box = square_box(right - left, bottom - top, prepared.sheet.width)
+    return prepared.sheet if box == (0, 0, *prepared.sheet.size) else prepared.sheet.crop(box)
 
 
 def put_back(prepared: NormalisedDrawing, picture: Image.Image) -> Image.Image:
-    """A picture of the sheet with the object where it was drawn; the very same if that is where it is."""
-    return picture if prepared.region == (0, 0, *prepared.size) else prepared.put_back(picture)
+    """A picture of the sheet, with or without its margins, with the object where it was drawn; the very same if that is
+    where it is."""
+    if prepared.region == (0, 0, *prepared.size):
+        return picture
+    return prepared.put_back(images.fit_square(picture, prepared.sheet.width))
 
 
 # --- more of them ---------------------------------------------------------------------------------------------------
 
 
 def answer_vary(translator: Translator, frame: Any) -> Answer:
-    """Six other photos of a frame's drawing, each with its seed and, where it is another one, its drawing.
+    """Six other photos of a frame's drawing, each with its seed and, where they are others, its drawing and colours.
 
     Raises ImageError.
     """
     frame = frame if isinstance(frame, dict) else {}
-    prepared = prepare(open_frame(frame.get("image")), CANVAS_SIDE, bool(frame.get("tidy")))
+    colours = colours_of(frame, translator)
+    prepared = prepare(open_frame(frame.get("image")), CANVAS_SIDE, bool(frame.get("tidy")), colours)
+    sketch = sketch_in(prepared)
     return {
         "variations": [
             {
                 "name": one.name,
                 "seed": one.seed,
-                "sketch": None if one.sketch is prepared.sheet else data_url(put_back(prepared, one.sketch)),
+                "sketch": None if one.sketch is sketch else data_url(put_back(prepared, one.sketch)),
+                "colours": one.colours and data_url(one.colours, "JPEG"),
                 "photo": data_url(put_back(prepared, one.photo)),
             }
-            for one in variations(prepared.sheet, translator, seed_of(frame) or 0)
+            for one in variations(sketch, translator, seed_of(frame) or 0, colours)
         ]
     }
 
@@ -212,10 +242,10 @@ def open_frame(url: Any) -> Image.Image:
 
 
 def open_photo(url: Any) -> Image.Image:
-    """The RGB picture in a data URL of a photo of the live path; raises ImageError for anything else."""
+    """The RGB picture in a data URL of a photo of the page; raises ImageError for anything else."""
     image = _open_url(url, "JPEG", "photo")
-    if image.width != image.height or image.width > CANVAS_SIDE:
-        raise ImageError(f"The photo must be a square JPEG of at most {CANVAS_SIDE} pixels.")
+    if max(image.size) > CANVAS_SIDE:
+        raise ImageError(f"The photo must be a JPEG of at most {CANVAS_SIDE} pixels a side.")
     return images.to_rgb(image)
 
 

@@ -19,7 +19,8 @@ PACKAGE = Path(__file__).parent
 INSTALLED, CHECKED_OUT = PACKAGE / "examples", PACKAGE.parents[1] / "examples"
 EXAMPLES = INSTALLED if INSTALLED.is_dir() else CHECKED_OUT
 TEMPORARY_FILES_SECONDS = 3600
-EDIT_LINES = "(sketch) => document.dispatchEvent(new CustomEvent('edit-lines', {detail: {image: sketch.url}}))"
+EDIT_LINES = """(sketch, photo) =>
+  document.dispatchEvent(new CustomEvent("edit-lines", { detail: { image: sketch.url, photo: photo?.url } }))"""
 
 
 def build_demo(translator: Translator | None, examples: Path = EXAMPLES, problem: str = "") -> gr.Blocks:
@@ -44,7 +45,7 @@ def build_demo(translator: Translator | None, examples: Path = EXAMPLES, problem
                 drawn = upload_tab(translator, problem, "photo_to_sketch", _files(examples / "photos", "*.jpg"), foot)
             with gr.Tab("Model"):
                 model_tab(translator)
-        drawn.edit.click(None, drawn.result, js=EDIT_LINES)
+        drawn.edit.click(None, [drawn.result, drawn.picture], js=EDIT_LINES)
         drawn.edit.click(lambda: gr.Tabs(selected="draw"), None, tabs, queue=False, api_visibility="private")
         foot.render()
     return demo

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cyclegan import images
 from cyclegan.drawing.normalise import normalise
+from cyclegan.drawing.pen import PENS, with_pen
 from cyclegan.drawing.vector import line_width, to_svg, vectorise
 from cyclegan.images import ImageError
 from cyclegan.inference import DETAIL, MAX_RESULT_PIXELS, Direction, Translator
@@ -64,16 +65,28 @@ def detail_of(value: Any) -> float:
     raise ImageError("The amount of detail is a number from 0 to 1.")
 
 
-def svg_of(drawing: Image.Image) -> str:
-    """The lines of an RGB drawing as paths, as wide as they are."""
+def pen_of(value: Any) -> float:
+    """The pen that a visitor, or an API caller, asks for; raises ImageError if there is none such."""
+    if isinstance(value, int | float) and PENS[0] <= value <= PENS[1]:
+        return float(value)
+    raise ImageError(f"The width of the pen is a number from {PENS[0]:g} to {PENS[1]:g}.")
+
+
+def redrawn(drawing: Image.Image, pen: float) -> Image.Image:
+    """An RGB drawing with lines ``pen`` times as wide."""
+    return drawing if pen == 1 else Image.fromarray(with_pen(np.asarray(drawing), pen))
+
+
+def svg_of(drawing: Image.Image, pen: float = 1.0) -> str:
+    """The lines of an RGB drawing as paths, ``pen`` times as wide as they are."""
     pixels = np.asarray(drawing)
-    return to_svg(vectorise(pixels), line_width(pixels))
+    return to_svg(vectorise(pixels), pen * line_width(pixels))
 
 
-def save_svg(drawing: Image.Image, folder: str, name: str) -> str:
+def save_svg(drawing: Image.Image, folder: str, name: str, pen: float = 1.0) -> str:
     """As `save_png`, as paths."""
     path = Path(tempfile.mkdtemp(dir=folder)) / name
-    path.write_text(svg_of(drawing), encoding="utf-8")
+    path.write_text(svg_of(drawing, pen), encoding="utf-8")
     return str(path)
 
 

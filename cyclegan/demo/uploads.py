@@ -10,8 +10,19 @@ import gradio as gr
 
 from cyclegan import images
 from cyclegan.demo.batch import batch_panel
-from cyclegan.demo.pictures import BROWSERS_SHOW, detail_of, safe_name, save_png, save_svg, translate, uploaded_file
+from cyclegan.demo.pictures import (
+    BROWSERS_SHOW,
+    detail_of,
+    pen_of,
+    redrawn,
+    safe_name,
+    save_png,
+    save_svg,
+    translate,
+    uploaded_file,
+)
 from cyclegan.demo.widgets import WEB, foot_line, message, milliseconds_since, remark
+from cyclegan.drawing.pen import PENS
 from cyclegan.images import ImageError
 from cyclegan.inference import DETAIL, Direction, Translator
 
@@ -23,7 +34,9 @@ class Words(NamedTuple):
     source: str
 
 
-PHOTO_SOURCES = "Photos: NASA; Martin Falbisoner, Luc Viatour (CC BY-SA 3.0); Tux Paint stamps (GPL-2)"
+PHOTO_SOURCES = (
+    "Photos: NASA; Stéfan van der Walt (CC0); Martin Falbisoner, Luc Viatour (CC BY-SA 3.0); Tux Paint stamps (GPL-2)"
+)
 WORDS: dict[Direction, Words] = {
     "sketch_to_photo": Words("Your sketch", "Photo", "Back to a sketch", "Sketches: drawn for this page, MIT"),
     "photo_to_sketch": Words(
@@ -38,6 +51,7 @@ WORDS: dict[Direction, Words] = {
 class UploadTab(NamedTuple):
     """What the page has to connect."""
 
+    picture: gr.Image
     result: gr.Image
     edit: gr.Button
     """“Edit these lines”; seen where the result is a sketch."""
@@ -50,11 +64,13 @@ def upload_tab(
     words = WORDS[direction]
     sketch_first = direction == "sketch_to_photo"
 
-    def from_photo(upload: dict[str, Any] | None, amount: Any = DETAIL) -> dict[Any, Any]:
-        return answer(upload, amount=amount)
+    def from_photo(upload: dict[str, Any] | None, amount: Any = DETAIL, width: Any = 1) -> dict[Any, Any]:
+        return answer(upload, amount=amount, width=width)
 
-    def answer(upload: dict[str, Any] | None, tidy: bool = True, amount: Any = DETAIL) -> dict[Any, Any]:
-        """All that changes on the page when `upload` is the picture; `amount` of detail."""
+    def answer(
+        upload: dict[str, Any] | None, tidy: bool = True, amount: Any = DETAIL, width: Any = 1
+    ) -> dict[Any, Any]:
+        """All that changes on the page when `upload` is the picture; `amount` of detail, `width` of the pen."""
         nothing = dict.fromkeys((result, returned, slider), None)
         nothing |= {button: gr.DownloadButton(value=None, interactive=False) for button in (save, save_paths)}
         nothing |= {button: gr.Button(interactive=False) for button in needy}
@@ -70,13 +86,14 @@ def upload_tab(
             shown = None if image.format in BROWSERS_SHOW else path.stem
             image = images.to_rgb(image)
             start = time.perf_counter()
+            factor = pen_of(width)
             translated = translate(translator, image, direction, tidy, detail_of(amount))
         except ImageError as error:
             return {**nothing, picture: None, alert: message(str(error))}
         took = milliseconds_since(start)
         name = safe_name(path.stem, set())
-        made = save_png(translated.result, folder, f"{name}-{words.made.lower()}.png")
-        paths = None if sketch_first else save_svg(translated.result, folder, f"{name}-sketch.svg")
+        made = save_png(redrawn(translated.result, factor), folder, f"{name}-{words.made.lower()}.png")
+        paths = None if sketch_first else save_svg(translated.result, folder, f"{name}-sketch.svg", factor)
         given = save_png(image, folder, f"{name}.png") if shown else str(path)
         return {
             **({picture: given} if shown else {}),
@@ -107,6 +124,7 @@ def upload_tab(
             0, 1, DETAIL, step=0.05, label="Detail", min_width=220,
             visible=not sketch_first and translator is not None and translator.config.generator.detail,
         )  # fmt: skip
+        pen = gr.Slider(*PENS, 1, step=0.5, label="Pen width", min_width=180, visible=not sketch_first)
         compare = gr.Checkbox(False, label="Slide to compare", container=False)
         save = gr.DownloadButton(f"Save {words.made.lower()}", size="sm", interactive=False)
         save_paths = gr.DownloadButton("Save as SVG", size="sm", interactive=False, visible=not sketch_first)
@@ -118,13 +136,14 @@ def upload_tab(
     outputs = [picture, result, returned, slider, save, save_paths, *needy, alert, said, foot]
     # Without preprocessing the file arrives unopened, and what is wrong with it is said by cyclegan.images.
     run: dict[str, Any] = {
-        "inputs": [picture, tidy] if sketch_first else [picture, detail], "outputs": outputs, "preprocess": False,
+        "inputs": [picture, tidy] if sketch_first else [picture, detail, pen], "outputs": outputs, "preprocess": False,
         "show_progress": "hidden", "concurrency_id": "model", "concurrency_limit": 1,
     }  # fmt: skip
     respond = answer if sketch_first else from_photo
     picture.input(respond, api_name=direction, trigger_mode="always_last", **run)
     tidy.input(respond, api_visibility="private", trigger_mode="always_last", **run)
-    detail.release(respond, api_visibility="private", trigger_mode="always_last", **run)
+    for slider_of in (detail, pen):
+        slider_of.release(respond, api_visibility="private", trigger_mode="always_last", **run)
     compare.input(
         lambda on: (gr.Image(visible=not on), gr.ImageSlider(visible=on)),
         compare, [result, slider], queue=False, show_progress="hidden", api_visibility="private",
@@ -136,5 +155,5 @@ def upload_tab(
         )
         gr.HTML(f'<p class="source">{words.source}</p>')
         shelf.load_input_event.then(respond, api_visibility="private", **run)
-    batch_panel(translator, problem, direction, tidy, detail)
-    return UploadTab(result, edit)
+    batch_panel(translator, problem, direction, tidy, detail, pen)
+    return UploadTab(picture, result, edit)

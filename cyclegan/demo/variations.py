@@ -6,12 +6,13 @@ from itertools import islice
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from cyclegan.colour.colour_map import has_colour_strokes
 from cyclegan.colour.palettes import colourway
 from cyclegan.drawing.inking import REFERENCE
-from cyclegan.images import RGBArray, fit_square
+from cyclegan.images import RGBArray, fit_square, from_lab, rotate_hues, to_lab
 from cyclegan.inference import Translator
 
 BLANK = 200  # of 255: a sheet on which no channel is darker
@@ -27,14 +28,24 @@ class Variation:
     """RGB, as large as the drawing was; the drawing itself where only the colours are others."""
     seed: int
     photo: Image.Image
-    """RGB, as large as the networks' sheet."""
+    """RGB, as large as the networks' sheet or, of a sketch of a photo, as that sketch."""
+    colours: Image.Image | None = None
+    """The photo whose colours it takes, if the sketch is one of a photo."""
 
 
-def variations(sketch: Image.Image, translator: Translator, seed: int = 0, count: int = 6) -> list[Variation]:
-    """`count` (1 to 6) variations of a drawing (RGB, square) with ``seed``, made in one batch; a blank sheet has none.
+def variations(
+    sketch: Image.Image, translator: Translator, seed: int = 0, colours: Image.Image | None = None, count: int = 6
+) -> list[Variation]:
+    """`count` (1 to 6) variations of a drawing (RGB; square without ``colours``) with ``seed``; a blank sheet has none.
 
-    Where the drawing leaves its colours to the seed, they have the next ones, else the lines change a little.
+    Where the drawing leaves its colours to the seed, they have the next ones, else the lines change a little; where it
+    has those of a photo, ``colours``, these change.
     """
+    if colours:
+        tinted = [(name, Image.fromarray(tint)) for name, tint in islice(_tints(np.asarray(colours)), count)]
+        return [
+            Variation(name, sketch, seed, translator.sketch_to_photo(sketch, seed, tint), tint) for name, tint in tinted
+        ]
     drawing = np.asarray(sketch)
     if drawing.min() > BLANK:
         return []
@@ -46,6 +57,27 @@ def variations(sketch: Image.Image, translator: Translator, seed: int = 0, count
     sheets = np.stack([np.asarray(fit_square(one, translator.config.image_size)) for one in sketches])
     photos = translator.translate_batch(sheets, "sketch_to_photo", seeds)
     return [Variation(*other, Image.fromarray(photo)) for other, photo in zip(others, photos, strict=True)]
+
+
+def _tints(photo: RGBArray) -> Iterator[tuple[str, RGBArray]]:
+    """``photo`` in another light, and with its hues turned."""
+    lab = to_lab(photo)
+
+    def changed(light: float = 1, chroma: float = 1, yellow: float = 0) -> RGBArray:
+        lightness, green_red, blue_yellow = np.moveaxis(lab, 2, 0)
+        other = (100 * (lightness / 100) ** light, chroma * green_red, chroma * blue_yellow + yellow)
+        return _pixels(np.stack(other, axis=2))
+
+    yield "warmer", changed(yellow=18)
+    yield "cooler", changed(yellow=-18)
+    yield "vivid", changed(chroma=1.6)
+    yield "at dusk", changed(light=2.2, yellow=-6)
+    for third in (1, 2):
+        yield f"hues turned by {120 * third}°", _pixels(rotate_hues(lab, third * 2 * np.pi / 3, 1))
+
+
+def _pixels(lab: NDArray[np.float32]) -> RGBArray:
+    return (from_lab(lab).clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def _changed(drawing: RGBArray) -> Iterator[tuple[str, RGBArray]]:

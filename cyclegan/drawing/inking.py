@@ -78,6 +78,21 @@ class Drawing:
         )
         return replace(moved, strokes=tuple(strokes))
 
+    def outside(self, mask: Sheet) -> "Drawing":
+        """What of the drawing lies where the H×W `mask` is 0; strokes that it cuts become several, open ones."""
+        height, width = mask.shape
+        strokes: list[Stroke] = []
+        for stroke in self.strokes:
+            x, y = stroke.points.astype(int).T
+            covered = mask[y.clip(0, height - 1), x.clip(0, width - 1)] > 0
+            if not covered.any():
+                strokes.append(stroke)
+                continue
+            parts = np.split(stroke.points, np.flatnonzero(np.diff(covered)) + 1)
+            kept = parts[int(covered[0]) :: 2]
+            strokes += [replace(stroke, points=part, closed=False) for part in kept if len(part) > 1]
+        return replace(self, strokes=tuple(strokes))
+
     def unfinished(self, fraction: float) -> "Drawing":
         """The first `fraction` (0 to 1) of the drawing by length, the last stroke cut where the pen is."""
         if fraction >= 1:
@@ -91,6 +106,11 @@ class Drawing:
             strokes.append(stroke)
             left -= length
         return self
+
+    @property
+    def has_silhouette(self) -> bool:
+        """Whether an outline is closed."""
+        return any(stroke.kind == "outline" and stroke.closed for stroke in self.strokes)
 
     def mask(self) -> Sheet:
         """H×W uint8: 255 inside the object (outlines without their holes), all 255 when no outline is closed."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cyclegan.drawing.inking import CANONICAL, REFERENCE
+from cyclegan.drawing.pen import in_pen, pen_width
 from cyclegan.images import WHITE, Box, RGBArray, fit_square, resize, square_box
 
 Layer = NDArray  # H×W uint8
@@ -57,8 +58,11 @@ class NormalisedDrawing:
         return picture
 
 
-def normalise(drawing: Image.Image, size: int) -> NormalisedDrawing:
-    """Any upright RGB image of a drawing → one as in training, on a sheet of ``size`` × ``size`` pixels."""
+def normalise(drawing: Image.Image, size: int, region: Box | None = None) -> NormalisedDrawing:
+    """Any upright RGB image of a drawing → one as in training, on a sheet of ``size`` × ``size`` pixels.
+
+    ``region``: the part that is shown; None shows all of it, or only where it is if it is small.
+    """
     whole = (0, 0, *drawing.size)
     pixels = _reduced(drawing, 2 * size)
     inverted = _is_dark(pixels)
@@ -70,25 +74,26 @@ def normalise(drawing: Image.Image, size: int) -> NormalisedDrawing:
         pixels = _without_paper(pixels)
         lightest, darkest = _extremes(pixels)
     if _is_photo(darkest, clean):
-        return NormalisedDrawing(
-            fit_square(drawing, size), "This looks like a photo, not a drawing.", whole, drawing.size
-        )
+        shown = region or whole
+        sheet = fit_square(drawing.crop(shown), size)
+        return NormalisedDrawing(sheet, "This looks like a photo, not a drawing.", shown, drawing.size)
     coloured = cv2.threshold(cv2.subtract(lightest, darkest), COLOURFUL, 255, cv2.THRESH_BINARY)[1]
     mask, strength = _ink(cv2.subtract(255 - lightest, coloured), clean)
     if not clean and np.count_nonzero(darkest < 255 - INK) > 3 * np.count_nonzero(mask):  # all in a coloured pen
         coloured = np.zeros_like(coloured)
         mask, strength = _ink(255 - darkest, clean)
-    pen = _pen_width(cv2.distanceTransform(mask, cv2.DIST_L2, 5))
-    region = _region(mask, coloured, pen, drawing.size)
-    zoom = max(drawing.size) / max(region[2] - region[0], region[3] - region[1])
+    pen = pen_width(cv2.distanceTransform(mask, cv2.DIST_L2, 5))
+    shown = region or _region(mask, coloured, pen, drawing.size)
+    zoom = max(drawing.size) / max(shown[2] - shown[0], shown[3] - shown[1])
     width = pen * zoom * REFERENCE / (2 * size)
     known = not pen or (KNOWN_PENS[0] <= width <= KNOWN_PENS[1] and strength >= PALEST)
     if clean and known and not inverted:
-        sheet = fit_square(drawing if region == whole else drawing.crop(region), size)
+        sheet = fit_square(drawing if shown == whole else drawing.crop(shown), size)
     else:
         hints = np.asarray(cv2.bitwise_or(pixels, cv2.cvtColor(255 - coloured, cv2.COLOR_GRAY2RGB)), np.uint8)
-        sheet = _redrawn(mask, hints, region, drawing.size, size)
-    return NormalisedDrawing(sheet, _remark(clean, inverted, region != whole, width), region, drawing.size)
+        sheet = _redrawn(mask, hints, shown, drawing.size, size)
+    framed = region is None and shown != whole
+    return NormalisedDrawing(sheet, _remark(clean, inverted, framed, width), shown, drawing.size)
 
 
 def is_photo(picture: RGBArray) -> bool:
@@ -209,12 +214,6 @@ def _ink(lines: Layer, clean: bool) -> tuple[Layer, int]:
     return kept[labels], strength
 
 
-def _pen_width(depth: NDArray) -> float:
-    """The lines' median width in pixels, from the distances to their edges along their middle; 0 without lines."""
-    middle = depth[(depth >= cv2.dilate(depth, np.ones((3, 3)))) & (depth > 0)]
-    return 2 * float(np.median(middle)) - 0.5 if len(middle) else 0.0
-
-
 def _region(mask: Layer, coloured: Layer, pen: float, size: tuple[int, int]) -> Box:
     """The part of the drawing to show: all of it, or half or three quarters where a small drawing is.
 
@@ -255,33 +254,8 @@ def _redrawn(mask: Layer, hints: RGBArray, region: Box, drawn: tuple[int, int], 
     mask = mask[top:bottom, left:right] * np.uint8(255)
     twice = cv2.resize(mask, (2 * to[0], 2 * to[1]), interpolation=cv2.INTER_LINEAR)
     mask = (twice > 127).astype(np.uint8)
-    coverage = cv2.resize(_in_pen(mask, 2 * CANONICAL.width * size / REFERENCE), to, interpolation=cv2.INTER_AREA)
+    coverage = cv2.resize(in_pen(mask, 2 * CANONICAL.width * size / REFERENCE), to, interpolation=cv2.INTER_AREA)
     sheet = np.full((size, size, 3), 255, np.uint8)
     black = cv2.cvtColor(np.rint(255 - 255 * coverage).astype(np.uint8), cv2.COLOR_GRAY2RGB)
     sheet[box[1] : box[3], box[0] : box[2]] = cv2.min(hints, black)
     return Image.fromarray(sheet)
-
-
-def _in_pen(mask: Layer, target: float, pens: int = 3) -> NDArray:
-    """Share of each pixel (0 to 1) that is ink when lines of the `mask` become `target` pixels wide.
-
-    All edges move by the same distance, so that what was filled stays filled and small shapes keep their form. Finer
-    lines would vanish; they are taken for another, finer pen's.
-    """
-    depth = cv2.distanceTransform(mask, cv2.DIST_L2, 5)
-    margin = (_pen_width(depth) - target) / 2
-    if margin <= 0:
-        return np.clip(1 - margin - _distance(mask), 0, 1)
-    coverage = np.clip(depth - margin, 0, 1)
-    if pens > 1:
-        lost = mask * (_distance(coverage) > margin + 2)
-        lost = np.asarray(cv2.morphologyEx(lost, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)))  # no corners of strokes
-        if lost.any():
-            lost = mask * (_distance(lost) <= margin + 2)  # lines shall meet
-            coverage = np.maximum(coverage, _in_pen(lost, target, pens - 1))
-    return coverage
-
-
-def _distance(mask: NDArray) -> NDArray:
-    """Each pixel's distance in pixels to where the `mask` is not 0."""
-    return cv2.distanceTransform((mask == 0).astype(np.uint8), cv2.DIST_L2, 5)

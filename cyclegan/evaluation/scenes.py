@@ -1,4 +1,5 @@
-"""Drawings of photos of any kind: how well F's lines tell what a scene shows, beside its teacher and Canny's edges."""
+"""Photos of any kind: how well F's lines tell what they show, beside its teacher and Canny's edges; how near G comes to
+them from these lines and their own colours."""
 
 from __future__ import annotations
 
@@ -8,17 +9,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
+from torch import nn
 from tqdm import tqdm
 
 from cyclegan import images
+from cyclegan.colour.colour_map import smooth_colour_map
 from cyclegan.config import ConfigError
 from cyclegan.drawing.coherent_lines import at_detail, coherent_lines
 from cyclegan.drawing.inking import REFERENCE, Style, ink
+from cyclegan.evaluation import metrics
+from cyclegan.evaluation.features import feature_distance
 from cyclegan.evaluation.held_out import held_out_paths
 from cyclegan.evaluation.line_metrics import LineScores, line_scores, mean_scores
-from cyclegan.evaluation.report import MetricRow, Report
+from cyclegan.evaluation.report import Compare, MetricRow, Report
 from cyclegan.images import RGBArray
-from cyclegan.inference import DETAIL, Translator
+from cyclegan.inference import DETAIL, Direction, Translator
 
 SIDE = 768  # pixels along the longer side, which the line metrics are meant for
 SHEET_ROWS = 8
@@ -28,10 +33,14 @@ CANNY = (60, 140)
 BEST = LineScores(recall=1, precision=1, clutter=0, dashes=0, frame=0, crisp=0)
 
 
-def with_scenes(report: Report, translator: Translator, scenes: list[RGBArray]) -> Report:
-    """``report`` with the line metrics of F on ``scenes`` (H×W×3 each, SIDE along the longer side), and a sheet.
+def with_scenes(
+    report: Report, translator: Translator, scenes: list[RGBArray], extractor: nn.Module | None = None
+) -> Report:
+    """``report`` with the line metrics of F on ``scenes`` (H×W×3 each, SIDE along the longer side), how near G comes to
+    them from these lines and their own colours, and a sheet.
 
-    Columns: photos, F's drawings; teacher, `coherent_lines` at the same detail; Canny.
+    Columns of the drawings: photos, F's; teacher, `coherent_lines` at the same detail; Canny. ``extractor``: as for
+    `report.evaluate`.
     """
     scores: dict[str, list[LineScores]] = {"photos": [], "teacher": [], "Canny": []}
     for scene in tqdm(scenes, "scenes", disable=None, leave=False):
@@ -47,8 +56,50 @@ def with_scenes(report: Report, translator: Translator, scenes: list[RGBArray]) 
         MetricRow(f"scenes: {name}", best, {column: row[name] for column, row in means.items()})
         for name, best in asdict(BEST).items()
     ]
-    both = report.numbers | {"photo_to_sketch": [*report.numbers["photo_to_sketch"], *numbers]}
+    both: dict[Direction, list[MetricRow]] = {
+        "sketch_to_photo": [*report.numbers["sketch_to_photo"], *redrawn_scores(translator, scenes, extractor)],
+        "photo_to_sketch": [*report.numbers["photo_to_sketch"], *numbers],
+    }
     return replace(report, numbers=both, sheets=report.sheets | {"scenes.jpg": sheet(translator, scenes[:SHEET_ROWS])})
+
+
+def redrawn_scores(
+    translator: Translator, scenes: list[RGBArray], extractor: nn.Module | None = None
+) -> list[MetricRow]:
+    """How far photos redrawn from their own lines and smooth colours are from the photos, in the middle of the
+    ``scenes``, on G's sheet. The ceiling has the smooth colours alone. Nothing for a G that takes no colours.
+    """
+    if not translator.config.generator.colour_map:
+        return []
+    size = translator.config.image_size
+    photos = [Image.fromarray(_middle(scene, size)) for scene in scenes]
+    redrawn = [translator.round_trip(photo, "photo_to_sketch")[1] for photo in photos]
+    real, ours = (np.stack([np.asarray(one) for one in pictures]) for pictures in (photos, redrawn))
+    columns = {"photos": ours, "ceiling": np.stack([smooth_colour_map(photo) for photo in real])}
+    compared: dict[str, Compare] = {
+        "mean difference": lambda one, other: 255 * metrics.cycle_error(one, other),
+        "texture distance": metrics.texture_distance,
+        "colour distance": metrics.colour_distance,
+    }
+    if extractor:
+        compared["feature distance"] = lambda one, other: feature_distance(extractor, one, other)
+    return [
+        MetricRow(
+            f"scenes: {name}",
+            0,
+            {kind: compare(pictures, real) for kind, pictures in columns.items()} | {"floor": 0.0},
+        )
+        for name, compare in compared.items()
+    ]
+
+
+def _middle(scene: RGBArray, size: int) -> RGBArray:
+    """The largest square in the middle of an H×W×3 ``scene``, at size×size."""
+    height, width = scene.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = scene[top : top + side, left : left + side]
+    return np.asarray(cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def read_scenes(folder: Path, share: float, count: int) -> list[RGBArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -21,7 +22,7 @@ from cyclegan.colour.colour_map import (
 from cyclegan.colour.hints import colour_hints
 from cyclegan.config import DataConfig
 from cyclegan.drawing.coherent_lines import at_detail
-from cyclegan.drawing.inking import CANONICAL, KINDS, REFERENCE, Drawing, Style, ink
+from cyclegan.drawing.inking import CANONICAL, KINDS, REFERENCE, Drawing, Stroke, Style, ink
 from cyclegan.images import RGBArray, from_lab, rotate_hues, to_lab
 
 RECOLOUR_PROB = {True: 0.7, False: 0.15}
@@ -50,6 +51,12 @@ COLOURED_PEN_PROB = 0.2
 
 COMPLETE = 0.7
 """The amount of detail, F's usual one, from which on drawings of catalogue objects are complete."""
+
+PASTED_SIZES = (0.3, 0.9)
+"""Side of the square that an object is pasted in, relative to the scene's shorter side."""
+PASTED_LIGHT = (0.6, 1.0)
+PASTED_GAP = 7
+"""Side of the square around each point of the object in which no line of the scene is drawn, in pixels."""
 
 BLURS = (0.003, 0.05)
 """Standard deviations, relative to the sheet, of the blur that makes a photo a colour map."""
@@ -146,9 +153,40 @@ def scene_sample(photo: RGBArray, drawing: Drawing, side: int, size: int, rng: n
     return TrainingSample(sketch, black, real, target, blank, colours, True, False, detail, detail)
 
 
+def pasted(
+    scene: RGBArray, lines: Drawing, photo: RGBArray, drawing: Drawing, rng: np.random.Generator
+) -> tuple[RGBArray, Drawing]:
+    """The object of a square ``photo``, whose traced ``drawing`` has a silhouette, somewhere on a ``scene`` (H×W×3)
+    with its coherent ``lines``; and the lines of both, the silhouette before all others.
+    """
+    height, width = scene.shape[:2]
+    side = rng.uniform(*PASTED_SIZES) * min(height, width)
+    scale = side / len(photo)
+    left, top = rng.uniform(0, (width - side, height - side))
+    matrix = np.array([[scale, 0, left], [0, scale, top]], np.float32)
+    if rng.random() < 0.5:
+        matrix[0] = (-scale, 0, left + side)
+    placed = drawing.transformed(matrix, (width, height))
+    mask = placed.mask()
+    moved = cv2.warpAffine(photo, matrix, (width, height), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    share = cv2.erode(cv2.GaussianBlur(mask, (0, 0), 0.8), np.ones((3, 3)))[..., None] / np.float32(255)
+    picture = (share * moved * rng.uniform(*PASTED_LIGHT) + (1 - share) * scene + 0.5).astype(np.uint8)
+    behind = lines.outside(cv2.dilate(mask, np.ones((PASTED_GAP, PASTED_GAP))))
+    contour = [replace(stroke, kind="edge") for stroke in placed.strokes if stroke.kind in KINDS["contour"]]
+    inner = [stroke for stroke in placed.strokes if stroke.kind not in KINDS["contour"]]
+    ranked = sorted([*_ranks(inner), *_ranks(behind.strokes)], key=lambda pair: pair[0])
+    return picture, Drawing((width, height), (*contour, *(stroke for _, stroke in ranked)))
+
+
+def _ranks(strokes: Sequence[Stroke]) -> list[tuple[float, Stroke]]:
+    """Each of ranked strokes with its place among them, from 0 to 1."""
+    return [((place + 0.5) / len(strokes), stroke) for place, stroke in enumerate(strokes)]
+
+
 def _smooth_colours(photo: RGBArray, size: int, rng: np.random.Generator) -> RGBArray:
     """G's colour map from a photo: the photo itself, blurred by a tenth of a percent to five percent of the sheet."""
-    return smooth_colour_map(photo, float(np.exp(rng.uniform(*np.log(BLURS)))) * size / max(photo.shape[:2]))
+    blur = float(np.exp(rng.uniform(*np.log(BLURS))))
+    return smooth_colour_map(photo, blur=blur * size / max(photo.shape[:2]))
 
 
 def _random_detail(rng: np.random.Generator) -> float:

@@ -23,7 +23,7 @@ from cyclegan.config import ConfigError, DataConfig
 from cyclegan.drawing.coherent_lines import coherent_lines
 from cyclegan.drawing.inking import Drawing
 from cyclegan.drawing.tracing import WORK_SIZE, trace
-from cyclegan.training.augmentation import TrainingSample, paired_sample, scene_sample, unpaired_sample
+from cyclegan.training.augmentation import TrainingSample, paired_sample, pasted, scene_sample, unpaired_sample
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,12 @@ class UnpairedImages(Dataset[Batch]):
         pixels = np.asarray(images.resize(photo, (right - left, bottom - top)))
         if (path, longer) not in self._scene_lines:
             self._scene_lines[path, longer] = coherent_lines(pixels, longer)
-        return scene_sample(pixels, self._scene_lines[path, longer], side, self.config.size, rng)
+        lines = self._scene_lines[path, longer]
+        if rng.random() < self.config.paste_prob:
+            thing = self.photos[rng.integers(len(self.photos))]
+            if self._drawing(thing).has_silhouette:
+                pixels, lines = pasted(pixels, lines, np.asarray(self._opened(thing)), self._drawing(thing), rng)
+        return scene_sample(pixels, lines, side, self.config.size, rng)
 
     def photo(self, number: int) -> Path:
         """The file of sample ``number``'s photo."""

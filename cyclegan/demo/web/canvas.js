@@ -2,7 +2,20 @@
 //
 // The drawing is a list of steps (what undo takes back), a step is a list of strokes (see ink.js).
 
-import { BLACK, SIDE, WHITE, flatten, ink, inkEnd, inkPoint, newSheet, pictureStroke, sinceClear } from "./ink.js";
+import {
+  BLACK,
+  SIDE,
+  WHITE,
+  coloursOf,
+  flatten,
+  ink,
+  inkEnd,
+  inkPoint,
+  newSheet,
+  photoStroke,
+  pictureStroke,
+  sinceClear,
+} from "./ink.js";
 import { finder, press } from "./elements.js";
 
 const ERASER_WIDTH = 6; // times the pen's
@@ -18,6 +31,8 @@ export function createCanvas(element, examples, onChange, onTrouble) {
   const canvas = find("canvas.ink");
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const widthSlider = find(".width input");
+  const ground = find(".ground");
+  const ownColours = find(".own-colours input");
   const sheet = newSheet(); // what the canvas shows
   const scratch = newSheet();
 
@@ -29,30 +44,48 @@ export function createCanvas(element, examples, onChange, onTrouble) {
 
   // --- pictures -------------------------------------------------------------------------------------------------------
 
-  async function startFrom(url, seed = 0) {
+  /** A picture on a clear sheet; `photo`: address of the one whose colours come with it. */
+  async function startFrom(url, { seed = 0, photo } = {}) {
     try {
-      addStep([{ clear: true }, await pictureStroke(url, seed)]);
+      const colours = photo ? [await photoStroke(photo)] : [];
+      addStep([{ clear: true }, ...colours, await pictureStroke(url, seed)]);
     } catch {
       onTrouble("That picture could not be put on the sheet.");
     }
   }
 
-  /** The Photo → Sketch tab gives a sketch to go on with: new CustomEvent("edit-lines", { detail: { image: its URL } }). */
+  /**
+   * The Photo → Sketch tab gives a sketch to go on with, and the photo that it is of:
+   * new CustomEvent("edit-lines", { detail: { image: URL of the sketch, photo: URL } }).
+   */
   function onEditLines(event) {
     if (!element.isConnected) return document.removeEventListener("edit-lines", onEditLines);
-    startFrom(event.detail.image);
+    startFrom(event.detail.image, { photo: event.detail.photo });
   }
   document.addEventListener("edit-lines", onEditLines);
+
+  /** Shows the photo whose colours the drawing has, pale and under the lines, and the switch that forgets them. */
+  function showColours() {
+    const drawing = steps.flat();
+    const [photo, last] = [coloursOf(drawing), sinceClear(drawing).findLast((one) => one.photo)];
+    ground.hidden = !photo;
+    if (photo) ground.src = photo;
+    find(".own-colours").hidden = !last;
+    ownColours.checked = Boolean(photo);
+    ownColours.value = last?.photo ?? "";
+  }
+  ownColours.addEventListener("change", () => addStep([{ photo: ownColours.checked ? ownColours.value : null }]));
 
   // --- steps ----------------------------------------------------------------------------------------------------------
 
   function isEmpty() {
-    return !stroke && sinceClear(steps.flat()).every((one) => !one.image && (one.colour ?? WHITE) === WHITE);
+    return !stroke && !coloursOf(steps.flat()) && sinceClear(steps.flat()).every((one) => !one.image && (one.colour ?? WHITE) === WHITE);
   }
 
   function changed() {
     ink(sheet, steps.flat());
     flatten(sheet, context);
+    showColours();
     save();
     onChange();
   }

@@ -1,6 +1,6 @@
 // What else is made of a drawing and its photo: six more, a time-lapse, files.
 
-import { SIDE, flatten, ink, newLayer, newSheet, seedOf, sinceClear } from "./ink.js";
+import { SIDE, flatten, ink, newLayer, newSheet, sinceClear } from "./ink.js";
 import { finder } from "./elements.js";
 import { RETRY_GAP } from "./photo.js";
 
@@ -47,19 +47,18 @@ export function createExtras(element, drawn, photo) {
 
   async function vary(mine) {
     progress(undefined, "Making six more…");
-    const seed = seedOf(drawn.drawing());
-    const answer = await patiently(mine, "vary", { image: drawn.canvas.toDataURL("image/png"), tidy: photo.tidies(), seed });
+    const answer = await patiently(mine, "vary", photo.question(drawn.drawing(), drawn.canvas));
     if (!answer || answer.error) return answer?.error;
     find(".six").replaceChildren(...answer.variations.map(variationButton));
   }
 
-  function variationButton({ name, seed, sketch, photo: made }) {
+  function variationButton({ name, seed, sketch, colours, photo: made }) {
     const button = Object.assign(document.createElement("button"), { type: "button", title: name });
     button.setAttribute("aria-label", `Take this one: ${name}`);
     button.append(Object.assign(document.createElement("img"), { src: made, alt: "" }));
     button.addEventListener("click", async () => {
-      if (sketch) await drawn.startFrom(sketch, seed);
-      else drawn.addStep([{ seed }]);
+      if (sketch) await drawn.startFrom(sketch, { seed });
+      else drawn.addStep([colours ? { photo: colours } : { seed }]);
       photo.show({ photo: made });
     });
     return button;
@@ -95,10 +94,10 @@ export function createExtras(element, drawn, photo) {
       progress((i - 1) / count, "Drawing it again…");
       ink(scratch, upTo(drawing, Math.ceil((points * i) / count)));
       flatten(scratch, paper);
-      const image = paper.canvas.toDataURL("image/png");
-      const answer = await patiently(mine, "redraw", { image, final: false, tidy: photo.tidies(), seed: seedOf(drawing) });
+      const question = photo.question(drawing, paper.canvas);
+      const answer = await patiently(mine, "redraw", { ...question, final: false });
       if (!answer || answer.error) return answer?.error;
-      if (answer.photo) moments.push([image, answer.photo]);
+      if (answer.photo) moments.push([question.image, answer.photo]);
     }
     progress(undefined, "Making the film…");
     const answer = await patiently(mine, "film", fitting(moments));

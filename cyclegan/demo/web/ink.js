@@ -2,9 +2,11 @@
 //
 // A drawing is a list of strokes, a stroke is
 //   { colour, width, points: [[x, y, pressure = 1], ...] } in pixels of the 512 × 512 sheet,
-//   { clear: true }, { image: data URL of a picture as large as the sheet }, or { seed: of the colours, from here on }.
+//   { clear: true }, { image: data URL of a picture as large as the sheet }, { seed: of the colours, from here on }, or
+//   { photo: data URL of the small photo whose colours the result takes from here on, null for none }.
 
 export const SIDE = 512;
+const [PHOTO_SIDE, MIN_SIDE] = [256, 16]; // pixels of such a photo: enough for its smoothed colours, and as the server asks
 export const BLACK = "#000000";
 export const WHITE = "#ffffff"; // the eraser's
 const COLOURFUL = 28; // difference between channels, of 255: what has less is a black or grey line
@@ -75,24 +77,48 @@ export function seedOf(drawing) {
   return strokes.findLast((one) => "seed" in one)?.seed ?? Math.round(10 * x) + 31 * Math.round(10 * y);
 }
 
+/** The photo whose colours the drawing's photo takes, as a data URL; undefined or null for none. */
+export const coloursOf = (drawing) => sinceClear(drawing).findLast((one) => "photo" in one)?.photo;
+
 export const sinceClear = (drawing) => drawing.slice(drawing.findLastIndex((one) => one.clear) + 1);
 
 // --- pictures on the sheet ------------------------------------------------------------------------------------------
 
-/** The picture at an address, fitted on a white sheet, as a stroke; throws if there is none. */
-export async function pictureStroke(url, seed) {
+async function decoded(url) {
   const image = new Image();
   image.src = url;
   await image.decode();
-  const scale = SIDE / Math.max(image.naturalWidth, image.naturalHeight);
-  const [width, height] = [image.naturalWidth * scale, image.naturalHeight * scale];
-  const paper = newLayer();
+  return image;
+}
+
+/** `image` on white `paper`, as large as fits, in the middle. */
+function paint(image, paper) {
+  const { width, height } = paper.canvas;
+  const scale = Math.min(width / image.naturalWidth, height / image.naturalHeight);
+  const [w, h] = [image.naturalWidth * scale, image.naturalHeight * scale];
+  paper.imageSmoothingQuality = "high";
   paper.fillStyle = WHITE;
-  paper.fillRect(0, 0, SIDE, SIDE);
-  paper.drawImage(image, (SIDE - width) / 2, (SIDE - height) / 2, width, height);
+  paper.fillRect(0, 0, width, height);
+  paper.drawImage(image, (width - w) / 2, (height - h) / 2, w, h);
+}
+
+/** The picture at an address, fitted on a white sheet, as a stroke; throws if there is none. */
+export async function pictureStroke(url, seed) {
+  const paper = newLayer();
+  paint(await decoded(url), paper);
   const stroke = { image: paper.canvas.toDataURL("image/png"), seed };
   pictures.set(stroke.image, layersOfPicture(paper));
   return stroke;
+}
+
+/** The photo at an address as the stroke that gives its colours; throws if there is none. */
+export async function photoStroke(url) {
+  const image = await decoded(url);
+  const scale = Math.min(PHOTO_SIDE / Math.max(image.naturalWidth, image.naturalHeight), 1);
+  const [width, height] = [image.naturalWidth, image.naturalHeight].map((side) => Math.max(Math.round(side * scale), MIN_SIDE));
+  const paper = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
+  paint(image, paper);
+  return { photo: paper.canvas.toDataURL("image/jpeg", 0.9) };
 }
 
 /** Grey pixels are lines, black ink of some thickness; all others are colours, so that new colours can replace them. */

@@ -3,7 +3,7 @@
 // At most one frame is on its way; what is drawn meanwhile goes out as one newer frame when the answer is there. So
 // frames never queue up, and an answer is shown only if nothing newer was shown or cleared before it came.
 
-import { seedOf } from "./ink.js";
+import { coloursOf, seedOf } from "./ink.js";
 import { finder, isPressed, press } from "./elements.js";
 
 const FRAME_GAP = 30; // ms between an answer and the next frame: room for the pen itself
@@ -29,6 +29,14 @@ export function createPhoto(element, server, drawn) {
   /** Asks the server, one thing after the other; undefined if it could not be reached. */
   const ask = (name, question) => (turn = turn.then(() => server[name](question)).catch(() => undefined));
 
+  /** What all questions tell of a drawing; `canvas` shows it. */
+  const question = (drawing, canvas) => ({
+    image: canvas.toDataURL("image/png"),
+    tidy: tidy.checked,
+    seed: seedOf(drawing),
+    colours: coloursOf(drawing),
+  });
+
   const trouble = (answer) =>
     answer ? "Many people are drawing. One moment…" : "The server does not answer. Trying again…";
 
@@ -51,9 +59,7 @@ export function createPhoto(element, server, drawn) {
     waiting = true;
     const [mine, final] = [version, !drawn.isDrawing()];
     sent = mine;
-    const seed = seedOf(drawn.drawing());
-    const frame = { image: drawn.canvas.toDataURL("image/png"), final, tidy: tidy.checked, judge: isPressed(judge), seed };
-    const answer = await ask("redraw", frame);
+    const answer = await ask("redraw", { ...question(drawn.drawing(), drawn.canvas), final, judge: isPressed(judge) });
     let gap = FRAME_GAP;
     if (!answer || answer.busy) {
       showMessage(trouble(answer));
@@ -117,5 +123,5 @@ export function createPhoto(element, server, drawn) {
   }
   find(".compare").addEventListener("input", wipe);
 
-  return { request, ask, trouble, show, showMessage, tidies: () => tidy.checked, photo: () => current };
+  return { request, ask, trouble, show, showMessage, question, photo: () => current };
 }
