@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont, ImageOps, ImageStat, JpegImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def open_image(source: str | Path | BinaryIO, max_pixels: int | None = None) -> 
 
 def is_flat(image: Image.Image) -> bool:
     """Whether an RGB picture is nothing but one colour."""
-    return all(high - low <= FLAT for low, high in image.getextrema())
+    return all(high - low <= FLAT for low, high in ImageStat.Stat(image).extrema)
 
 
 def _seek_content(image: Image.Image, name: str, max_pixels: int) -> None:
@@ -239,6 +239,12 @@ def size_within(width: int, height: int, max_pixels: int) -> tuple[int, int]:
         return width, height
     scale = math.sqrt(max_pixels / (width * height))
     return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def enlarged_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """(width, height), or the size of the same shape whose longer side has ``side`` pixels, if that is larger."""
+    scale = side / max(width, height)
+    return (width, height) if scale <= 1 else (max(round(width * scale), 1), max(round(height * scale), 1))
 
 
 def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
