@@ -9,10 +9,13 @@ scale, up to MAX_DETAIL_SIDE pixels along the longer side.
 """
 
 import logging
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
+from queue import PriorityQueue
 from typing import Literal, Self
 
 import numpy as np
@@ -20,7 +23,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan.colour.colour_map import PAPER, colour_map, smooth_colour_map, without_colour_strokes
+from cyclegan.colour.colour_map import (
+    PAPER,
+    colour_map,
+    condition,
+    smooth_colour_map,
+    without_colour_strokes,
+)
 from cyclegan.config import MARGIN, MAX_DETAIL_SIDE, GeneratorConfig, WeightsConfig
 from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
 from cyclegan.drawing.cleaning import cleaned
@@ -70,6 +79,8 @@ class Sheet:
     """G's condition; None for F, and for a G without one."""
     is_photo: bool = False
     """Whether ``image``, given as a sketch, is a photo, whose colours are no colour strokes."""
+    background: bool = False
+    """Whether ``colour_map`` is a photo's, background and all."""
     detail: float = DETAIL
     """F's condition, if it takes one."""
 
@@ -92,8 +103,10 @@ class Translator:
             torch.set_num_threads(min(torch.get_num_threads(), usable_cpus()))
         self._G, self._F = (self._ready(weights.config.generator.of(name), weights.networks[name]) for name in "GF")
         # One thread for all: concurrent calls would compete for the same cores, and each computing thread keeps buffers
-        # and OpenMP threads of its own. Its queue is also first come, first served, which a lock is not.
+        # and OpenMP threads of its own.
         self._worker = ThreadPoolExecutor(1, "translator")
+        self._waiting: PriorityQueue[tuple[bool, int, Future[Tensor], Callable[[], Tensor]]] = PriorityQueue()
+        self._numbers = count()
         size = self.config.image_size
         version = self.config.sha256.get("generator_G.pth", "")[:8] or "unversioned"
         precision = str(self._dtype).removeprefix("torch.")
@@ -186,15 +199,15 @@ class Translator:
         if direction == "sketch_to_photo":
             photo = self._result(self._sheet(image, seed, colours), image.size, direction)
             sheet = Sheet(np.asarray(fit_square(photo, self.config.image_size)), detail=detail)
-            return photo, self._result(sheet, photo.size, BACK[direction])
+            return photo, self._result(sheet, photo.size, BACK[direction], begun=True)
         drawing = self.photo_to_sketch(image, detail)
         if self.config.generator.detail:  # in the pen that G knows
             left, top, right, bottom = square_box(*image.size, self.config.image_size)
-            lines = self._drawn_at_own_scale(resize(image, (right - left, bottom - top)), detail)
+            lines = self._drawn_at_own_scale(resize(image, (right - left, bottom - top)), detail, begun=True)
         else:
             lines = drawing
         own = image if self.config.generator.colour_map else None
-        return drawing, self._result(self._sheet(lines, seed, own), drawing.size, BACK[direction])
+        return drawing, self._result(self._sheet(lines, seed, own), drawing.size, BACK[direction], begun=True)
 
     def translate_batch(
         self, images: RGBArray, direction: Direction, seeds: Sequence[int] | None = None, detail: float = DETAIL
@@ -214,9 +227,9 @@ class Translator:
             raise ValueError("these weights take no colours")
         left, top, right, bottom = square_box(*sketch.size, size)
         photo = np.asarray(resize(to_rgb(colours), (right - left, bottom - top)))
-        condition = np.full_like(image, PAPER)  # as in training, the margins are no part of the photo
-        condition[top:bottom, left:right] = smooth_colour_map(photo, image[top:bottom, left:right])
-        return Sheet(image, condition, is_photo(image))
+        own = np.full_like(image, PAPER)  # as in training, the margins are no part of the photo
+        own[top:bottom, left:right] = smooth_colour_map(photo, image[top:bottom, left:right])
+        return Sheet(image, own, is_photo(image), background=True)
 
     def _prepared(
         self, image: RGBArray, direction: Direction, seed: int | None = None, detail: float = DETAIL
@@ -224,52 +237,69 @@ class Translator:
         """The S×S×3 ``image`` with its condition."""
         if direction == "photo_to_sketch" or not self.config.generator.colour_map:
             return Sheet(image, detail=detail)
-        return Sheet(image, colour_map(image, seed), is_photo(image))
+        photo = is_photo(image)
+        return Sheet(image, colour_map(image, seed), photo, background=photo)
 
-    def _result(self, sheet: Sheet, size: tuple[int, int], direction: Direction) -> Image.Image:
+    def _result(self, sheet: Sheet, size: tuple[int, int], direction: Direction, begun: bool = False) -> Image.Image:
         """The translated ``sheet``, cropped to the image of ``size`` (width, height) on it and brought to that size."""
-        result = Image.fromarray(self._pictures([sheet], direction)[0])
+        result = Image.fromarray(self._pictures([sheet], direction, begun)[0])
         return resize(result.crop(square_box(*size, result.width)), self._result_size(size))
 
     def _result_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Of the result for an input of ``size`` (width, height): no smaller than a sheet, within MAX_RESULT_PIXELS."""
         return size_within(*enlarged_size(*size, self.config.image_size), MAX_RESULT_PIXELS)
 
-    def _drawn_at_own_scale(self, photo: Image.Image, detail: float) -> Image.Image:
+    def _drawn_at_own_scale(self, photo: Image.Image, detail: float, begun: bool = False) -> Image.Image:
         """The RGB ``photo`` in lines, as large as it is, at most MAX_RESULT_PIXELS."""
         longer = max(photo.size)
         scale = min(max(longer, MIN_DETAIL_SIDE), MAX_DETAIL_SIDE) / longer
         width, height = (max(round(side * scale), 1) for side in photo.size)
         padding = [(MARGIN, MARGIN + -side % MARGIN) for side in (height, width)]
         padded = np.pad(np.asarray(resize(photo, (width, height))), [*padding, (0, 0)], mode="reflect")
-        drawn = self._pictures([Sheet(padded, detail=detail)], "photo_to_sketch")[0]
+        drawn = self._pictures([Sheet(padded, detail=detail)], "photo_to_sketch", begun)[0]
         lines = Image.fromarray(drawn[MARGIN : MARGIN + height, MARGIN : MARGIN + width])
         return resize_lines(lines, self._result_size(photo.size))
 
-    def _pictures(self, sheets: Sequence[Sheet], direction: Direction) -> RGBArray:
+    def _pictures(self, sheets: Sequence[Sheet], direction: Direction, begun: bool = False) -> RGBArray:
         """The translated sheets, N×H×W×3; the drawings of an F with detail control cleaned."""
-        pictures = to_arrays(self._run(sheets, direction))
+        pictures = to_arrays(self._run(sheets, direction, begun))
         if direction == "photo_to_sketch" and self.config.generator.detail:
             for picture, sheet in zip(pictures, sheets, strict=True):
                 picture[:] = cleaned(np.ascontiguousarray(picture[..., 0]), sheet.detail)[..., None]
         return pictures
 
-    def _run(self, sheets: Sequence[Sheet], direction: Direction) -> Tensor:
+    def _run(self, sheets: Sequence[Sheet], direction: Direction, begun: bool = False) -> Tensor:
         """The generator's N×3×H×W output in [-1, 1]. The worker is for what uses all cores; the rest is done here."""
         images = to_batch(np.stack([sheet.image for sheet in sheets]))
         if direction == "photo_to_sketch":
             if not self.config.generator.detail:
-                return self._worker.submit(self._compute, self._F, images).result()
+                return self._in_turn(begun, self._F, images)
             # F draws less than it is asked for, and what is short goes when it is cleaned
             detail = torch.tensor([sheet.detail**0.5 for sheet in sheets])[:, None, None, None]
-            return self._worker.submit(self._compute, self._F, images, detail.expand_as(images[:, :1])).result()
+            return self._in_turn(begun, self._F, images, detail.expand_as(images[:, :1]))
         maps = [sheet.colour_map for sheet in sheets if sheet.colour_map is not None]
         if not maps:
-            return self._worker.submit(self._compute, self._G, images).result()
-        condition = to_batch(np.stack(maps))
+            return self._in_turn(begun, self._G, images)
+        colours = to_batch(np.stack(maps))
+        background = torch.tensor([sheet.background for sheet in sheets])
+        told = condition(colours, background, self.config.generator.of("G").condition_channels)
         photos = torch.tensor([sheet.is_photo for sheet in sheets])[:, None, None, None]
-        sketches = torch.where(photos, images, without_colour_strokes(images, condition))
-        return self._worker.submit(self._compute, self._G, sketches, condition).result()
+        sketches = torch.where(photos, images, without_colour_strokes(images, colours))
+        return self._in_turn(begun, self._G, sketches, told)
+
+    def _in_turn(self, begun: bool, network: nn.Module, *inputs: Tensor) -> Tensor:
+        """`_compute` by the worker: first come, first served, but what is ``begun`` does not wait in line once more."""
+        future: Future[Tensor] = Future()
+        self._waiting.put((not begun, next(self._numbers), future, partial(self._compute, network, *inputs)))
+        self._worker.submit(self._next)
+        return future.result()
+
+    def _next(self) -> None:
+        _, _, future, compute = self._waiting.get()
+        try:
+            future.set_result(compute())
+        except BaseException as error:
+            future.set_exception(error)
 
     @torch.inference_mode()
     def _compute(self, network: nn.Module, *inputs: Tensor) -> Tensor:

@@ -60,9 +60,9 @@ def test_photos_are_drawn_at_their_own_scale_within_bounds(
     sides = []
     run = translator._run
 
-    def watched(sheets, direction):
+    def watched(sheets, *others):
         sides.append(max(sheets[0].image.shape))
-        return run(sheets, direction)
+        return run(sheets, *others)
 
     monkeypatch.setattr(translator, "_run", watched)
     monkeypatch.setattr(inference, "MAX_DETAIL_SIDE", 512)

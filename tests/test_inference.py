@@ -1,8 +1,11 @@
 """Pictures through the translator: sizes, modes, both directions, many threads, the first call like the rest."""
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -190,6 +193,33 @@ def test_eight_threads_give_what_one_gives(translator: Translator, make_photo: M
     assert all(same(first, second) for first, second in zip(one_by_one, together, strict=True))
 
 
+def test_what_is_begun_does_not_wait_in_line_once_more(translator: Translator) -> None:
+    """While one job runs, ten come, then the second half of a round trip: it is next."""
+    started, go, done = threading.Event(), threading.Event(), []
+
+    def blocks(image: torch.Tensor) -> torch.Tensor:
+        started.set()
+        assert go.wait(30)
+        return image
+
+    def notes(image: torch.Tensor) -> torch.Tensor:
+        done.append(int(image))
+        return image
+
+    with ThreadPoolExecutor(12) as threads:
+        jobs = [threads.submit(translator._in_turn, False, cast(nn.Module, blocks), torch.ones(1, 1, 1, 1))]
+        assert started.wait(30)
+        for number in [*range(1, 11), 99]:
+            image = torch.full((1, 1, 1, 1), number)
+            jobs.append(threads.submit(translator._in_turn, number == 99, cast(nn.Module, notes), image))
+            while translator._waiting.qsize() < len(jobs) - 1:
+                time.sleep(0.001)
+        go.set()
+        for job in jobs:
+            job.result()
+    assert done == [99, *range(1, 11)]
+
+
 def test_both_networks_ran_at_the_real_shape_before_the_first_call(
     weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +285,19 @@ def test_a_photo_can_give_its_colours(translator: Translator, make_drawing: Make
     assert same(red, large)
     assert not same(red, blue)
     assert not same(red, translator.sketch_to_photo(drawing))
+
+
+def test_g_may_be_told_of_a_background(weights: Weights, make_drawing: Make, make_photo: Make) -> None:
+    config = TINY.model_copy(update={"generator": TINY.generator.model_copy(update={"background": True})})
+    networks = make_networks(config)
+    states = {name: networks[name].state_dict() for name in "GF"}
+    translator = Translator(Weights(config, states, "tests/"), "cpu", torch.float32)
+    asked = []
+    translator._G.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[1][:, 3].unique().tolist()))
+    translator.sketch_to_photo(make_drawing())
+    translator.sketch_to_photo(make_drawing(), colours=make_photo())
+    translator.round_trip(make_photo(), "photo_to_sketch")
+    assert asked == [[-1], [1], [1]]
 
 
 def test_the_margins_of_the_sheet_take_no_colour_of_the_photo(translator: Translator, make_drawing: Make) -> None:

@@ -89,6 +89,15 @@ def colour_maps(drawings: Tensor) -> Tensor:
     return maps.to(drawings.device, drawings.dtype) / 127.5 - 1
 
 
+def condition(colour_maps: Tensor, background: Tensor, channels: int) -> Tensor:
+    """G's condition of 3 or 4 ``channels``: B×3×H×W ``colour_maps`` in [-1, 1] and, with 4, a plane of 1 where there is
+    a ``background`` (B booleans) and of -1 where there is paper."""
+    if channels == 3:
+        return colour_maps
+    plane = torch.where(background[:, None, None, None], 1.0, -1.0).expand_as(colour_maps[:, :1])
+    return torch.cat((colour_maps, plane.to(colour_maps.dtype)), dim=1)
+
+
 def without_colour_strokes(drawings: Tensor, colour_maps: Tensor) -> Tensor:
     """B×3×H×W ``drawings`` without their bold colour strokes, which their ``colour_maps`` have; all in [-1, 1].
 

@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
 """``sketch``, ``lines``, ``photo``, ``traced``, ``hints``, ``colour_map``: B×3×H×W in [-1, 1], as
-``augmentation.TrainingSample`` describes them; ``paired``, ``coloured``: B booleans; ``detail``, ``sketch_detail``: B
-float32."""
+``augmentation.TrainingSample`` describes them; ``paired``, ``coloured``, ``background``: B booleans; ``detail``,
+``sketch_detail``: B float32."""
 
 IMAGES = ("sketch", "lines", "photo", "traced", "hints", "colour_map")
-FLAGS = ("paired", "coloured")
+FLAGS = ("paired", "coloured", "background")
 AMOUNTS = ("detail", "sketch_detail")
 SCENE_SCALES = (1.0, 1.5, 2.1, 3.0, 4.0)
 """How many times as long as a sheet the longer side of a scene is: networks have to know photos of any scale."""
