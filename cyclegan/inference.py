@@ -1,5 +1,7 @@
 """An image in, an image out: sketch → photo with G, photo → sketch with F.
 
+A sketch is normalised first, as G knows sketches, unless that is switched off.
+
 G knows objects on a square sheet of `config.image_size` pixels, and works there: a sketch of any size is fitted onto a
 white sheet of that size, translated, cropped and brought back to the size it came with. On a larger sheet G would see
 objects of a size that it was not trained on. So does an F without detail control; with it, F works at the photo's own
@@ -31,11 +33,12 @@ from cyclegan.colour.colour_map import (
 from cyclegan.config import MARGIN, MAX_DETAIL_SIDE, GeneratorConfig, WeightsConfig
 from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
 from cyclegan.drawing.cleaning import cleaned
-from cyclegan.drawing.normalise import is_photo
+from cyclegan.drawing.normalise import NormalisedDrawing, is_photo, normalise
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
 from cyclegan.images import (
     ImageError,
     RGBArray,
+    enlarged_size,
     fit_square,
     resize,
     resize_lines,
@@ -51,7 +54,8 @@ from cyclegan.weights import StateDict, Weights, WeightsError
 log = logging.getLogger(__name__)
 
 MAX_RESULT_PIXELS = 2048 * 2048
-"""A result has the size of the input, or the largest size of its shape within this limit."""
+"""A result has the size of the input, or the largest size of its shape within this limit. A small one, as icons are, is
+enlarged to `config.image_size` along its longer side."""
 
 MIN_DETAIL_SIDE = 256
 """Pixels along the longer side of the smallest photo that F draws at its own scale; up to MAX_DETAIL_SIDE. Others are
@@ -61,6 +65,7 @@ DETAIL = 0.7
 
 FINER = 2
 """How many times as large as G's sheet a photo is drawn for G: at the sheet's own scale, a face has no eyes."""
+NO_LINES = "There are no lines in this picture; choose one with a drawing on it."
 
 Direction = Literal["sketch_to_photo", "photo_to_sketch"]
 BACK: dict[Direction, Direction] = {"sketch_to_photo": "photo_to_sketch", "photo_to_sketch": "sketch_to_photo"}
@@ -119,22 +124,51 @@ class Translator:
         return cls(load_weights(source), device, dtype)
 
     def sketch_to_photo(
-        self, sketch: Image.Image, seed: int | None = None, colours: Image.Image | None = None
+        self,
+        sketch: Image.Image,
+        seed: int | None = None,
+        colours: Image.Image | None = None,
+        normalise: bool = True,
     ) -> Image.Image:
-        """Line drawing (dark on light, any mode and size) → RGB photo of that size, at most MAX_RESULT_PIXELS.
+        """Line drawing (any mode and size) → RGB photo of that size, at most MAX_RESULT_PIXELS.
+
+        The longer side of the photo has at least `config.image_size` pixels.
+
+        ``normalise``: whether the drawing is normalised first (see `cyclegan.drawing.normalise`): any pen, paper, dark
+        ground. False gives it to G as it is, which knows dark lines of about 2 px at 256 on white.
 
         ``colours``: a photo, stretched to the sketch's size, whose smoothed colours the result takes, the sketch's
         colour strokes over them. Without, they are those of the strokes or, if there are none, the colourway of
         ``seed`` (None: a hash of the sketch).
 
         Raises:
+            ImageError: there are no lines on a sketch to be normalised.
             ValueError: ``colours`` for weights that take none.
         """
         sketch = to_rgb(sketch)
-        return self._result(self._sheet(sketch, seed, colours), sketch.size, "sketch_to_photo")
+        if not normalise:
+            return self._result(self._sheet(sketch, seed, colours), sketch.size, "sketch_to_photo")
+        drawing = self.normalised(sketch, framed=colours is None)
+        sheet = self._sheet(drawing.sketch, seed, colours)
+        return drawing.put_back(Image.fromarray(self._pictures([sheet], "sketch_to_photo")[0]))
+
+    def normalised(self, sketch: Image.Image, framed: bool = True) -> NormalisedDrawing:
+        """The RGB ``sketch`` as G knows sketches, reduced to MAX_RESULT_PIXELS; ``framed``: a small one enlarged.
+
+        Raises:
+            ImageError: it has no lines.
+        """
+        size = self.config.image_size
+        sketch = resize(sketch, size_within(*sketch.size, MAX_RESULT_PIXELS))
+        drawing = normalise(sketch, size, None if framed else (0, 0, *enlarged_size(*sketch.size, size)))
+        if not drawing.has_lines:
+            raise ImageError(NO_LINES)
+        return drawing
 
     def photo_to_sketch(self, photo: Image.Image, detail: float = DETAIL) -> Image.Image:
         """Photo (any mode and size) → RGB line drawing of that size, at most MAX_RESULT_PIXELS.
+
+        The longer side of the drawing has at least `config.image_size` pixels.
 
         ``detail``: from 0, outlines, to 1, every line; of no effect on weights without detail control.
 
@@ -158,6 +192,8 @@ class Translator:
         colours: Image.Image | None = None,
     ) -> tuple[Image.Image, Image.Image]:
         """(translated, cycled): there by ``direction``, and back from the 8-bit result; a photo in its own colours.
+
+        A sketch is taken as it is: give this `normalised(sketch).sheet` for any other than those that G knows.
 
         ``seed`` and ``colours`` as for `sketch_to_photo`, ``detail`` as for `photo_to_sketch`.
         """
@@ -210,7 +246,11 @@ class Translator:
     def _result(self, sheet: Sheet, size: tuple[int, int], direction: Direction, begun: bool = False) -> Image.Image:
         """The translated ``sheet``, cropped to the image of ``size`` (width, height) on it and brought to that size."""
         result = Image.fromarray(self._pictures([sheet], direction, begun)[0])
-        return resize(result.crop(square_box(*size, result.width)), size_within(*size, MAX_RESULT_PIXELS))
+        return resize(result.crop(square_box(*size, result.width)), self._result_size(size))
+
+    def _result_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Of the result for an input of ``size`` (width, height): no smaller than a sheet, within MAX_RESULT_PIXELS."""
+        return size_within(*enlarged_size(*size, self.config.image_size), MAX_RESULT_PIXELS)
 
     def _drawn_at_own_scale(self, photo: Image.Image, detail: float, begun: bool = False) -> Image.Image:
         """The RGB ``photo`` in lines, as large as it is, at most MAX_RESULT_PIXELS."""
@@ -221,7 +261,7 @@ class Translator:
         padded = np.pad(np.asarray(resize(photo, (width, height))), [*padding, (0, 0)], mode="reflect")
         drawn = self._pictures([Sheet(padded, detail=detail)], "photo_to_sketch", begun)[0]
         lines = Image.fromarray(drawn[MARGIN : MARGIN + height, MARGIN : MARGIN + width])
-        return resize_lines(lines, size_within(*photo.size, MAX_RESULT_PIXELS))
+        return resize_lines(lines, self._result_size(photo.size))
 
     def _pictures(self, sheets: Sequence[Sheet], direction: Direction, begun: bool = False) -> RGBArray:
         """The translated sheets, N×H×W×3; the drawings of an F with detail control cleaned."""
