@@ -95,20 +95,20 @@ async def by_upload(
 
 
 async def by_payload(direction: str, payload: Any, visitor: Visitor, _: httpx.AsyncClient) -> Said:
-    """As the input of an upload tab's event, which an API caller writes himself."""
+    """As the input of an endpoint."""
     return await visitor.read(direction, payload)
 
 
 async def by_inputs(inputs: list[Any], visitor: Visitor, _: httpx.AsyncClient) -> Said:
-    """As any number of inputs of the event of “Sketch → Photo”."""
+    """As any number of inputs of an endpoint."""
     outputs = await visitor.call("sketch_to_photo", inputs)
-    return " ".join(text for text in outputs if isinstance(text, str)) or "no picture"
+    return PICTURE if outputs[0] else "no picture"
 
 
 async def by_file_alone(visitor: Visitor, _: httpx.AsyncClient) -> Said:
     """As curl does that gives the file and none of the options."""
     outputs = await visitor.call("sketch_to_photo", [await visitor.upload("a.png", drawing(1, 9))])
-    return PICTURE if outputs[1] else "no picture"
+    return PICTURE if outputs[0] else "no picture"
 
 
 async def by_canvas(make: Callable[[], Any], visitor: Visitor, _: httpx.AsyncClient) -> Said:

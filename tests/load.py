@@ -139,7 +139,7 @@ def uploading_asks(visitor: Visitor, number: int) -> list[Ask]:
     def ask(name: str, content: bytes) -> Ask:
         async def send() -> Answer:
             outputs = await visitor.translate("sketch_to_photo", await visitor.upload(name, content))
-            return await visitor.download(outputs[1]) if outputs[1] else b""
+            return await visitor.download(outputs[0])
 
         return send
 

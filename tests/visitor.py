@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import secrets
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -55,17 +54,17 @@ class Visitor:
         return _checked(response).json()
 
     async def upload(self, name: str, content: bytes, mime: str = "image/png") -> dict[str, Any]:
-        """The file as the upload tabs' events take it."""
+        """The file as endpoints take it."""
         response = await self._client.post("/gradio_api/upload", files={"files": (name, content, mime)})
         path = _checked(response).json()[0]
         return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
 
     async def translate(self, direction: str, upload: Any) -> list[Any]:
-        """The outputs of an upload tab's event, through the queue."""
+        """The outputs of an endpoint, through the queue."""
         return await self.call(direction, [upload, True] if direction == "sketch_to_photo" else [upload])  # True: tidy
 
     async def call(self, direction: str, inputs: list[Any]) -> list[Any]:
-        """The outputs of an upload tab's event with just these inputs."""
+        """The outputs of an endpoint with just these inputs."""
         call = f"/gradio_api/call/{direction}"
         event = _checked(await self._client.post(call, json={"data": inputs})).json()["event_id"]
         async with self._client.stream("GET", f"{call}/{event}") as stream:
@@ -81,12 +80,10 @@ class Visitor:
         raise RefusedError("The stream of events ended without an answer.")
 
     async def read(self, direction: str, upload: Any) -> str:
-        """What the visitor of an upload tab reads there: a sentence, or PICTURE where there is one."""
-        outputs = await self.translate(direction, upload)
-        sentence = " ".join(text for text in outputs if isinstance(text, str) and 'class="message"' in text)
-        if not sentence:
-            Image.open(BytesIO(await self.download(outputs[1]))).load()
-        return re.sub("<[^>]*>", "", sentence) or PICTURE
+        """PICTURE, where the endpoint makes one. Raises RefusedError with its sentence where not."""
+        (picture,) = await self.translate(direction, upload)
+        Image.open(BytesIO(await self.download(picture))).load()
+        return PICTURE
 
     async def download(self, picture: dict[str, Any]) -> bytes:
         return _checked(await self._client.get(picture["url"])).content

@@ -44,6 +44,8 @@ ROUTES = [
     (READ, re.compile(rf"{API}/call/(v2/)?[^/]+/[^/]+")),
     (("POST",), re.compile(rf"{API}/(upload|queue/join|cancel|reset/?|component_server/?)")),
     (("POST",), re.compile(rf"{API}/(call|call/v2|run|api)/[^/]+/?")),
+    (READ, re.compile(rf"{API}/mcp/schema")),
+    (("GET", "POST", "DELETE"), re.compile(rf"{API}/mcp/?")),
 ]  # fmt: skip
 NOT_TAKEN = "That is not what this event takes; see the API's description at /gradio_api/info."
 UPLOAD = f"{API}/upload"
@@ -177,6 +179,13 @@ async def refuse_to_fetch(url: str, cache_dir: str) -> NoReturn:
     raise gr.Error("Pictures are not fetched from addresses; upload the file.", print_exception=False)
 
 
+def _marked(value: Any) -> Any:
+    """A file that an API caller names by its path alone, with Gradio's mark of a file, so that it is checked as one."""
+    if isinstance(value, dict) and isinstance(value.get("path"), str) and "meta" not in value:
+        return value | {"meta": {"_type": "gradio.FileData"}}
+    return value
+
+
 class GuardedBlocks(gr.Blocks):
     """Blocks whose events answer any JSON in place of their inputs in one sentence, without a traceback in the log."""
 
@@ -185,6 +194,7 @@ class GuardedBlocks(gr.Blocks):
         components = block_fn.inputs
         if (components and not inputs) or len(inputs) > len(components):
             raise gr.Error(NOT_TAKEN, print_exception=False)
+        inputs = [_marked(value) for value in inputs]
         inputs = [*inputs, *(component.value for component in components[len(inputs) :])]
         try:
             return await super().preprocess_data(block_fn, inputs, *arguments, **options)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from cyclegan import images
+from cyclegan.demo.api import api
 from cyclegan.demo.draw import draw_tab
 from cyclegan.demo.guard import GuardedBlocks, guard
 from cyclegan.demo.model import model_tab
@@ -48,6 +50,7 @@ def build_demo(translator: Translator | None, examples: Path = EXAMPLES, problem
         drawn.edit.click(None, [drawn.result, drawn.picture], js=EDIT_LINES)
         drawn.edit.click(lambda: gr.Tabs(selected="draw"), None, tabs, queue=False, api_visibility="private")
         foot.render()
+        api(translator, problem)
     return demo
 
 
@@ -64,7 +67,8 @@ def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> None:
         server_port=port,
         theme=theme,
         css_paths=[WEB / "style.css", WEB / "tabs.css"],
-        footer_links=[],
+        footer_links=["api"],
+        mcp_server=bool(find_spec("mcp")),
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,

@@ -31,9 +31,17 @@ class Translated(NamedTuple):
 
 
 def translate(
-    translator: Translator, picture: Image.Image, direction: Direction, tidy: bool = True, detail: float = DETAIL
+    translator: Translator,
+    picture: Image.Image,
+    direction: Direction,
+    tidy: bool = True,
+    detail: float = DETAIL,
+    seed: int | None = None,
+    colours: Image.Image | None = None,
 ) -> Translated:
     """There and back again; `tidy` normalises a drawing first, `detail` is of a photo's sketch.
+
+    ``seed`` and ``colours`` as for `Translator.sketch_to_photo`.
 
     Raises:
         ImageError: a drawing has no lines.
@@ -41,10 +49,11 @@ def translate(
     if direction == "sketch_to_photo" and not tidy and images.is_flat(picture):
         raise ImageError(NO_LINES)
     if direction == "photo_to_sketch" or not tidy:
-        return Translated(*translator.round_trip(picture, direction, detail=detail), "")
-    treatment = translator.normalised(picture)
-    photo, returned = translator.round_trip(treatment.sheet, direction)
-    return Translated(treatment.put_back(photo), treatment.put_back(returned), treatment.remark)
+        return Translated(*translator.round_trip(picture, direction, seed, detail, colours), "")
+    drawing = translator.normalised(picture, framed=colours is None)
+    both = translator.round_trip(drawing.sketch if colours else drawing.sheet, direction, seed, colours=colours)
+    photo, returned = (drawing.put_back(images.fit_square(one, drawing.sheet.width)) for one in both)
+    return Translated(photo, returned, drawing.remark)
 
 
 def uploaded_file(upload: Any, folder: str) -> Path:
@@ -60,6 +69,13 @@ def uploaded_file(upload: Any, folder: str) -> Path:
     except (OSError, ValueError):  # too long a name, a NUL or half a character in it
         pass
     raise ImageError("The picture did not arrive; upload it as a file.")
+
+
+def seed_of(value: Any) -> int | None:
+    """The seed that an API caller asks for, or none; raises ImageError if it is no integer."""
+    if value is None or (isinstance(value, int | float) and float(value).is_integer()):
+        return None if value is None else int(value)
+    raise ImageError("The seed is an integer.")
 
 
 def detail_of(value: Any) -> float:

@@ -144,7 +144,7 @@ def upload_tab(
         "show_progress": "hidden", "concurrency_id": "model", "concurrency_limit": AT_ONCE,
     }  # fmt: skip
     respond = answer if sketch_first else from_photo
-    picture.input(respond, api_name=direction, trigger_mode="always_last", **run)
+    picture.input(respond, api_visibility="private", trigger_mode="always_last", **run)
     tidy.input(respond, api_visibility="private", trigger_mode="always_last", **run)
     for slider_of in (detail, pen):
         slider_of.release(respond, api_visibility="private", trigger_mode="always_last", **run)
