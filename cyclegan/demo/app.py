@@ -81,6 +81,9 @@ def main(arguments: list[str] | None = None) -> None:
         "GRADIO_TEMP_DIR",
         str(Path(tempfile.gettempdir(), f"cyclegan-demo-{os.getuid() if hasattr(os, 'getuid') else ''}")),
     )
+    os.environ.setdefault(
+        "GRADIO_ANALYTICS_ENABLED", "False"
+    )  # the client in Gradio's MCP server asks for nothing else
     os.environ.pop("GRADIO_SERVER_PORT", None)  # Gradio reads it as it is imported, and fails if it is not a number
     from cyclegan.demo.page import build_demo, launch
 
