@@ -143,6 +143,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--colours", type=Path, metavar="PHOTO", help="give the photos the colours of this one"
             )
+            command.add_argument(
+                "--raw", action="store_true", help="do not normalise drawings: no other pens, no paper, no dark ground"
+            )
             command.add_argument("--seed", type=int, help="colours of all photos; without it each drawing has its own")
     text = "measure weights on images that they were not trained on"
     command = commands.add_parser("evaluate", help=text, description=text, epilog=MEASURED, formatter_class=plain)
@@ -214,7 +217,7 @@ def _translate(options: argparse.Namespace) -> Convert:
     translator = Translator.from_pretrained(options.weights)
     if options.command == "sketch-to-photo":
         colours = to_rgb(open_image(options.colours)) if options.colours else None
-        return lambda image, _: [translator.sketch_to_photo(image, options.seed, colours)]
+        return lambda image, _: [translator.sketch_to_photo(image, options.seed, colours, not options.raw)]
     return lambda image, _: [translator.photo_to_sketch(image, options.detail)]
 
 

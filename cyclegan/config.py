@@ -62,6 +62,8 @@ class GeneratorConfig(Frozen):
     bottleneck_blocks: Blocks = 2
     colour_map: bool = True
     """Whether G is conditioned on a colour map."""
+    background: bool = False
+    """Whether G is told, too, if the colours are a photo's, background and all, or those of an object on paper."""
     noise_input: bool = True
     """Whether G gets a noise channel to make textures of."""
     coarse_to_fine: bool = True
@@ -77,12 +79,24 @@ class GeneratorConfig(Frozen):
     @property
     def condition_channels(self) -> int:
         """Channels of the generator's second input."""
-        return 3 * self.colour_map + self.detail
+        return 3 * self.colour_map + self.background + self.detail
 
     def of(self, name: str) -> GeneratorConfig:
         """What "G" or "F" is built from: F draws crisp grey lines, which needs neither colours nor textures."""
-        lines = {"colour_map": False, "noise_input": False, "coarse_to_fine": False, "greyscale": True}
+        lines = {
+            "colour_map": False,
+            "background": False,
+            "noise_input": False,
+            "coarse_to_fine": False,
+            "greyscale": True,
+        }
         return self.model_copy(update={"detail": False} if name == "G" else lines)
+
+    @model_validator(mode="after")
+    def _background_of_colours(self) -> GeneratorConfig:
+        if self.background and not self.colour_map:
+            raise ValueError("background needs colour_map")
+        return self
 
     @model_validator(mode="after")
     def _one_entry_per_step(self) -> GeneratorConfig:
@@ -110,6 +124,8 @@ class DataConfig(Frozen):
     detail, and G's colour map is the blurred photo."""
     scene_prob: float = Field(0.5, ge=0, le=1)
     """Probability that a sample is a crop of one of ``scenes``, if there are any."""
+    fine_prob: float = Field(0.0, ge=0, le=1)
+    """Probability that a scene's lines are those that it has at twice its scale, as G gets them of a photo."""
     paste_prob: float = Field(0.0, ge=0, le=1)
     """Probability that a scene has the object of one of ``photos`` pasted onto it."""
     vary_detail: bool = False

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, ImageOps, JpegImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont, ImageOps, ImageStat, JpegImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,12 @@ MAX_ASPECT = 20  # longer side : shorter side
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")  # never EPS & co., which start other programs
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".ppm")
 WHITE = (255, 255, 255)
+BLACK = (0, 0, 0)
 ORIENTATION = 0x0112  # EXIF's tag
+PALE = 200  # lightness, of 255, from which on art hardly shows on white
+PALE_ART = 0.999  # share of art's pixels that are pale; a page with thin lines has fewer
+MAX_FRAMES = 24  # of an animation, looked at for one that is not blank; of large ones fewer
+FLAT = 8  # difference, of 255, up to which all pixels are one colour
 
 RGBArray = NDArray[np.uint8]  # H×W×3, or N×H×W×3 where it says so
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, as PIL's crop takes it
@@ -40,7 +45,7 @@ class ImageError(ValueError):
 
 
 def open_image(source: str | Path | BinaryIO, max_pixels: int | None = None) -> Image.Image:
-    """The first frame of an image file, decoded, in its own mode (`to_rgb` makes it fit for use).
+    """The first frame of an image file that is not blank, decoded, in its own mode (`to_rgb` makes it fit for use).
 
     Bytes, dimensions and aspect ratio are checked before anything is decoded, so a decompression bomb costs no memory.
     ``max_pixels``: MAX_PIXELS if not given.
@@ -65,7 +70,28 @@ def open_image(source: str | Path | BinaryIO, max_pixels: int | None = None) -> 
         image.load()
     except Exception as error:  # a decoder may raise anything at all on damaged bytes
         raise _damaged(name, error) from error
+    if getattr(image, "is_animated", False) and is_flat(to_rgb(image)):
+        _seek_content(image, name, max_pixels or MAX_PIXELS)
     return image
+
+
+def is_flat(image: Image.Image) -> bool:
+    """Whether an RGB picture is nothing but one colour."""
+    return all(high - low <= FLAT for low, high in ImageStat.Stat(image).extrema)
+
+
+def _seek_content(image: Image.Image, name: str, max_pixels: int) -> None:
+    """Turns to the first frame with something on it, among the first ones; to the very first if all are blank."""
+    try:
+        for number in range(1, min(MAX_FRAMES, 4 * MAX_PIXELS // (image.width * image.height))):
+            image.seek(number)
+            _check_dimensions(image, name, max_pixels)  # the pages of a TIFF file have sizes of their own
+            if not is_flat(to_rgb(image)):
+                return
+    except Exception as error:  # the end of the file, or damage beyond a frame that is whole
+        log.debug("%s has no frame but blank ones: %r", name, error)
+    image.seek(0)
+    image.load()
 
 
 def _display_name(source: str | Path | BinaryIO) -> str:
@@ -140,7 +166,7 @@ def _check_dimensions(image: Image.Image, name: str, max_pixels: int) -> None:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode → 8-bit "RGB", upright by its EXIF orientation, transparency flattened on white.
+    """Any mode → 8-bit "RGB", upright by its EXIF orientation, transparency flattened on white; pale art on black.
 
     Raises:
         ImageError: the mode has no conversion to RGB, as premultiplied grey has none.
@@ -151,12 +177,19 @@ def to_rgb(image: Image.Image) -> Image.Image:
     try:
         if image.has_transparency_data:
             image = image.convert("RGBA")
-            sheet = Image.new("RGB", image.size, WHITE)
+            sheet = Image.new("RGB", image.size, _ground(image))
             sheet.paste(image, mask=image)
             return sheet
         return image.convert("RGB") if image.mode != "RGB" else image
     except ValueError:
         raise ImageError(f"The image's colour mode ({image.mode}) cannot be read; save it as RGB first.") from None
+
+
+def _ground(art: Image.Image) -> tuple[int, int, int]:
+    """White, or black where an RGBA picture would hardly show on white, as white lines do."""
+    seen = art.getchannel("A").point(lambda alpha: 255 * (alpha >= 64))
+    counts = np.array(art.convert("L").histogram(seen))
+    return BLACK if counts.sum() and counts[PALE:].sum() >= PALE_ART * counts.sum() else WHITE
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -174,7 +207,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     brightest = float(values.max(initial=0.0))
     scales: tuple[float, ...] = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
     if image.mode.startswith("I;16"):
-        scales = (65535.0,)
+        scales = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # cameras and scanners write 10, 12 or 14 bits into 16
     full_scale = next((scale for scale in scales if brightest <= scale), brightest)
     np.clip(values, 0, full_scale, out=values)
     values *= 255 / full_scale
@@ -206,6 +239,12 @@ def size_within(width: int, height: int, max_pixels: int) -> tuple[int, int]:
         return width, height
     scale = math.sqrt(max_pixels / (width * height))
     return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def enlarged_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """(width, height), or the size of the same shape whose longer side has ``side`` pixels, if that is larger."""
+    scale = side / max(width, height)
+    return (width, height) if scale <= 1 else (max(round(width * scale), 1), max(round(height * scale), 1))
 
 
 def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:

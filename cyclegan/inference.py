@@ -1,5 +1,7 @@
 """An image in, an image out: sketch → photo with G, photo → sketch with F.
 
+A sketch is normalised first, as G knows sketches, unless that is switched off.
+
 G knows objects on a square sheet of `config.image_size` pixels, and works there: a sketch of any size is fitted onto a
 white sheet of that size, translated, cropped and brought back to the size it came with. On a larger sheet G would see
 objects of a size that it was not trained on. So does an F without detail control; with it, F works at the photo's own
@@ -7,10 +9,13 @@ scale, up to MAX_DETAIL_SIDE pixels along the longer side.
 """
 
 import logging
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
+from queue import PriorityQueue
 from typing import Literal, Self
 
 import numpy as np
@@ -18,15 +23,22 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from cyclegan.colour.colour_map import PAPER, colour_map, smooth_colour_map, without_colour_strokes
+from cyclegan.colour.colour_map import (
+    PAPER,
+    colour_map,
+    condition,
+    smooth_colour_map,
+    without_colour_strokes,
+)
 from cyclegan.config import MARGIN, MAX_DETAIL_SIDE, GeneratorConfig, WeightsConfig
 from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
 from cyclegan.drawing.cleaning import cleaned
-from cyclegan.drawing.normalise import is_photo
+from cyclegan.drawing.normalise import NormalisedDrawing, is_photo, normalise
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
 from cyclegan.images import (
     ImageError,
     RGBArray,
+    enlarged_size,
     fit_square,
     resize,
     resize_lines,
@@ -42,13 +54,18 @@ from cyclegan.weights import StateDict, Weights, WeightsError
 log = logging.getLogger(__name__)
 
 MAX_RESULT_PIXELS = 2048 * 2048
-"""A result has the size of the input, or the largest size of its shape within this limit."""
+"""A result has the size of the input, or the largest size of its shape within this limit. A small one, as icons are, is
+enlarged to `config.image_size` along its longer side."""
 
 MIN_DETAIL_SIDE = 256
 """Pixels along the longer side of the smallest photo that F draws at its own scale; up to MAX_DETAIL_SIDE. Others are
 resized to the nearer bound."""
 DETAIL = 0.7
 """How much F draws unless told otherwise: 0 outlines, 1 every line."""
+
+FINER = 2
+"""How many times as large as G's sheet a photo is drawn for G: at the sheet's own scale, a face has no eyes."""
+NO_LINES = "There are no lines in this picture; choose one with a drawing on it."
 
 Direction = Literal["sketch_to_photo", "photo_to_sketch"]
 BACK: dict[Direction, Direction] = {"sketch_to_photo": "photo_to_sketch", "photo_to_sketch": "sketch_to_photo"}
@@ -64,6 +81,8 @@ class Sheet:
     """G's condition; None for F, and for a G without one."""
     is_photo: bool = False
     """Whether ``image``, given as a sketch, is a photo, whose colours are no colour strokes."""
+    background: bool = False
+    """Whether ``colour_map`` is a photo's, background and all."""
     detail: float = DETAIL
     """F's condition, if it takes one."""
 
@@ -86,8 +105,10 @@ class Translator:
             torch.set_num_threads(min(torch.get_num_threads(), usable_cpus()))
         self._G, self._F = (self._ready(weights.config.generator.of(name), weights.networks[name]) for name in "GF")
         # One thread for all: concurrent calls would compete for the same cores, and each computing thread keeps buffers
-        # and OpenMP threads of its own. Its queue is also first come, first served, which a lock is not.
+        # and OpenMP threads of its own.
         self._worker = ThreadPoolExecutor(1, "translator")
+        self._waiting: PriorityQueue[tuple[bool, int, Future[Tensor], Callable[[], Tensor]]] = PriorityQueue()
+        self._numbers = count()
         size = self.config.image_size
         version = self.config.sha256.get("generator_G.pth", "")[:8] or "unversioned"
         precision = str(self._dtype).removeprefix("torch.")
@@ -103,22 +124,51 @@ class Translator:
         return cls(load_weights(source), device, dtype)
 
     def sketch_to_photo(
-        self, sketch: Image.Image, seed: int | None = None, colours: Image.Image | None = None
+        self,
+        sketch: Image.Image,
+        seed: int | None = None,
+        colours: Image.Image | None = None,
+        normalise: bool = True,
     ) -> Image.Image:
-        """Line drawing (dark on light, any mode and size) → RGB photo of that size, at most MAX_RESULT_PIXELS.
+        """Line drawing (any mode and size) → RGB photo of that size, at most MAX_RESULT_PIXELS.
+
+        The longer side of the photo has at least `config.image_size` pixels.
+
+        ``normalise``: whether the drawing is normalised first (see `cyclegan.drawing.normalise`): any pen, paper, dark
+        ground. False gives it to G as it is, which knows dark lines of about 2 px at 256 on white.
 
         ``colours``: a photo, stretched to the sketch's size, whose smoothed colours the result takes, the sketch's
         colour strokes over them. Without, they are those of the strokes or, if there are none, the colourway of
         ``seed`` (None: a hash of the sketch).
 
         Raises:
+            ImageError: there are no lines on a sketch to be normalised.
             ValueError: ``colours`` for weights that take none.
         """
         sketch = to_rgb(sketch)
-        return self._result(self._sheet(sketch, seed, colours), sketch.size, "sketch_to_photo")
+        if not normalise:
+            return self._result(self._sheet(sketch, seed, colours), sketch.size, "sketch_to_photo")
+        drawing = self.normalised(sketch, framed=colours is None)
+        sheet = self._sheet(drawing.sketch, seed, colours)
+        return drawing.put_back(Image.fromarray(self._pictures([sheet], "sketch_to_photo")[0]))
+
+    def normalised(self, sketch: Image.Image, framed: bool = True) -> NormalisedDrawing:
+        """The RGB ``sketch`` as G knows sketches, reduced to MAX_RESULT_PIXELS; ``framed``: a small one enlarged.
+
+        Raises:
+            ImageError: it has no lines.
+        """
+        size = self.config.image_size
+        sketch = resize(sketch, size_within(*sketch.size, MAX_RESULT_PIXELS))
+        drawing = normalise(sketch, size, None if framed else (0, 0, *enlarged_size(*sketch.size, size)))
+        if not drawing.has_lines:
+            raise ImageError(NO_LINES)
+        return drawing
 
     def photo_to_sketch(self, photo: Image.Image, detail: float = DETAIL) -> Image.Image:
         """Photo (any mode and size) → RGB line drawing of that size, at most MAX_RESULT_PIXELS.
+
+        The longer side of the drawing has at least `config.image_size` pixels.
 
         ``detail``: from 0, outlines, to 1, every line; of no effect on weights without detail control.
 
@@ -143,21 +193,24 @@ class Translator:
     ) -> tuple[Image.Image, Image.Image]:
         """(translated, cycled): there by ``direction``, and back from the 8-bit result; a photo in its own colours.
 
+        A sketch is taken as it is: give this `normalised(sketch).sheet` for any other than those that G knows.
+
         ``seed`` and ``colours`` as for `sketch_to_photo`, ``detail`` as for `photo_to_sketch`.
         """
         image = to_rgb(image)
         if direction == "sketch_to_photo":
             photo = self._result(self._sheet(image, seed, colours), image.size, direction)
             sheet = Sheet(np.asarray(fit_square(photo, self.config.image_size)), detail=detail)
-            return photo, self._result(sheet, photo.size, BACK[direction])
+            return photo, self._result(sheet, photo.size, BACK[direction], begun=True)
         drawing = self.photo_to_sketch(image, detail)
-        if self.config.generator.detail:  # in the pen that G knows
-            left, top, right, bottom = square_box(*image.size, self.config.image_size)
-            lines = self._drawn_at_own_scale(resize(image, (right - left, bottom - top)), detail)
+        if self.config.generator.detail:  # finer lines than the sheet's own scale has, and not too fine for it
+            side = min(FINER * self.config.image_size, max(self.config.image_size, *image.size))
+            left, top, right, bottom = square_box(*image.size, side)
+            lines = self._drawn_at_own_scale(resize(image, (right - left, bottom - top)), detail, begun=True)
         else:
             lines = drawing
         own = image if self.config.generator.colour_map else None
-        return drawing, self._result(self._sheet(lines, seed, own), drawing.size, BACK[direction])
+        return drawing, self._result(self._sheet(lines, seed, own), drawing.size, BACK[direction], begun=True)
 
     def translate_batch(
         self, images: RGBArray, direction: Direction, seeds: Sequence[int] | None = None, detail: float = DETAIL
@@ -177,9 +230,9 @@ class Translator:
             raise ValueError("these weights take no colours")
         left, top, right, bottom = square_box(*sketch.size, size)
         photo = np.asarray(resize(to_rgb(colours), (right - left, bottom - top)))
-        condition = np.full_like(image, PAPER)  # as in training, the margins are no part of the photo
-        condition[top:bottom, left:right] = smooth_colour_map(photo, image[top:bottom, left:right])
-        return Sheet(image, condition, is_photo(image))
+        own = np.full_like(image, PAPER)  # as in training, the margins are no part of the photo
+        own[top:bottom, left:right] = smooth_colour_map(photo, image[top:bottom, left:right])
+        return Sheet(image, own, is_photo(image), background=True)
 
     def _prepared(
         self, image: RGBArray, direction: Direction, seed: int | None = None, detail: float = DETAIL
@@ -187,48 +240,69 @@ class Translator:
         """The S×S×3 ``image`` with its condition."""
         if direction == "photo_to_sketch" or not self.config.generator.colour_map:
             return Sheet(image, detail=detail)
-        return Sheet(image, colour_map(image, seed), is_photo(image))
+        photo = is_photo(image)
+        return Sheet(image, colour_map(image, seed), photo, background=photo)
 
-    def _result(self, sheet: Sheet, size: tuple[int, int], direction: Direction) -> Image.Image:
+    def _result(self, sheet: Sheet, size: tuple[int, int], direction: Direction, begun: bool = False) -> Image.Image:
         """The translated ``sheet``, cropped to the image of ``size`` (width, height) on it and brought to that size."""
-        result = Image.fromarray(self._pictures([sheet], direction)[0])
-        return resize(result.crop(square_box(*size, result.width)), size_within(*size, MAX_RESULT_PIXELS))
+        result = Image.fromarray(self._pictures([sheet], direction, begun)[0])
+        return resize(result.crop(square_box(*size, result.width)), self._result_size(size))
 
-    def _drawn_at_own_scale(self, photo: Image.Image, detail: float) -> Image.Image:
+    def _result_size(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Of the result for an input of ``size`` (width, height): no smaller than a sheet, within MAX_RESULT_PIXELS."""
+        return size_within(*enlarged_size(*size, self.config.image_size), MAX_RESULT_PIXELS)
+
+    def _drawn_at_own_scale(self, photo: Image.Image, detail: float, begun: bool = False) -> Image.Image:
         """The RGB ``photo`` in lines, as large as it is, at most MAX_RESULT_PIXELS."""
         longer = max(photo.size)
         scale = min(max(longer, MIN_DETAIL_SIDE), MAX_DETAIL_SIDE) / longer
         width, height = (max(round(side * scale), 1) for side in photo.size)
         padding = [(MARGIN, MARGIN + -side % MARGIN) for side in (height, width)]
         padded = np.pad(np.asarray(resize(photo, (width, height))), [*padding, (0, 0)], mode="reflect")
-        drawn = self._pictures([Sheet(padded, detail=detail)], "photo_to_sketch")[0]
+        drawn = self._pictures([Sheet(padded, detail=detail)], "photo_to_sketch", begun)[0]
         lines = Image.fromarray(drawn[MARGIN : MARGIN + height, MARGIN : MARGIN + width])
-        return resize_lines(lines, size_within(*photo.size, MAX_RESULT_PIXELS))
+        return resize_lines(lines, self._result_size(photo.size))
 
-    def _pictures(self, sheets: Sequence[Sheet], direction: Direction) -> RGBArray:
+    def _pictures(self, sheets: Sequence[Sheet], direction: Direction, begun: bool = False) -> RGBArray:
         """The translated sheets, N×H×W×3; the drawings of an F with detail control cleaned."""
-        pictures = to_arrays(self._run(sheets, direction))
+        pictures = to_arrays(self._run(sheets, direction, begun))
         if direction == "photo_to_sketch" and self.config.generator.detail:
             for picture, sheet in zip(pictures, sheets, strict=True):
                 picture[:] = cleaned(np.ascontiguousarray(picture[..., 0]), sheet.detail)[..., None]
         return pictures
 
-    def _run(self, sheets: Sequence[Sheet], direction: Direction) -> Tensor:
+    def _run(self, sheets: Sequence[Sheet], direction: Direction, begun: bool = False) -> Tensor:
         """The generator's N×3×H×W output in [-1, 1]. The worker is for what uses all cores; the rest is done here."""
         images = to_batch(np.stack([sheet.image for sheet in sheets]))
         if direction == "photo_to_sketch":
             if not self.config.generator.detail:
-                return self._worker.submit(self._compute, self._F, images).result()
+                return self._in_turn(begun, self._F, images)
             # F draws less than it is asked for, and what is short goes when it is cleaned
             detail = torch.tensor([sheet.detail**0.5 for sheet in sheets])[:, None, None, None]
-            return self._worker.submit(self._compute, self._F, images, detail.expand_as(images[:, :1])).result()
+            return self._in_turn(begun, self._F, images, detail.expand_as(images[:, :1]))
         maps = [sheet.colour_map for sheet in sheets if sheet.colour_map is not None]
         if not maps:
-            return self._worker.submit(self._compute, self._G, images).result()
-        condition = to_batch(np.stack(maps))
+            return self._in_turn(begun, self._G, images)
+        colours = to_batch(np.stack(maps))
+        background = torch.tensor([sheet.background for sheet in sheets])
+        told = condition(colours, background, self.config.generator.of("G").condition_channels)
         photos = torch.tensor([sheet.is_photo for sheet in sheets])[:, None, None, None]
-        sketches = torch.where(photos, images, without_colour_strokes(images, condition))
-        return self._worker.submit(self._compute, self._G, sketches, condition).result()
+        sketches = torch.where(photos, images, without_colour_strokes(images, colours))
+        return self._in_turn(begun, self._G, sketches, told)
+
+    def _in_turn(self, begun: bool, network: nn.Module, *inputs: Tensor) -> Tensor:
+        """`_compute` by the worker: first come, first served, but what is ``begun`` does not wait in line once more."""
+        future: Future[Tensor] = Future()
+        self._waiting.put((not begun, next(self._numbers), future, partial(self._compute, network, *inputs)))
+        self._worker.submit(self._next)
+        return future.result()
+
+    def _next(self) -> None:
+        _, _, future, compute = self._waiting.get()
+        try:
+            future.set_result(compute())
+        except BaseException as error:
+            future.set_exception(error)
 
     @torch.inference_mode()
     def _compute(self, network: nn.Module, *inputs: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ def adversarial(logits: Tensor, real: bool, gan_mode: GANMode) -> Tensor:
               Generative Adversarial Networks", ICCV 2017, eq. 9; CycleGAN, ICCV 2017, section 4). Written so,
               a logit of 0 means undecided in both kinds and σ(l) stays a sensible probability.
     """
+    logits = logits.float()  # autocast's bfloat16 would round a third of the small gradients near the target to zero
     if gan_mode == "vanilla":
         return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, float(real)))
     return ((1 + logits) / 2 - float(real)).square().mean()

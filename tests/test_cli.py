@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cyclegan.__main__ import main
 from cyclegan.inference import Translator
@@ -177,3 +177,23 @@ def test_colours_come_from_a_photo(weights_folder: Path, tmp_path: Path, make_dr
     assert (tmp_path / "red-photo.png").read_bytes() != (tmp_path / "blue-photo.png").read_bytes()
     assert main([*command, "--weights", str(weights_folder), "--colours", str(tmp_path / "none.png")]) == 1
     assert "“none.png” was not found" in capsys.readouterr().err
+
+
+def test_drawings_are_normalised_unless_raw_and_empty_pages_are_failures(
+    weights_folder: Path, tmp_path: Path, make_drawing: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, translator = tmp_path / "drawings", Translator.from_pretrained(weights_folder)
+    source.mkdir()
+    night = ImageOps.invert(make_drawing((90, 90)))
+    night.save(source / "night.png")
+    command = ["sketch-to-photo", str(source), "--weights", str(weights_folder)]
+    for options, normalise in (([], True), (["--raw"], False)):
+        out = tmp_path / f"out{len(options)}"
+        assert main([*command[:2], str(out), *command[2:], *options]) == 0
+        expected = translator.sketch_to_photo(night, normalise=normalise)
+        assert Image.open(out / "night.png").tobytes() == expected.tobytes()
+    Image.new("RGB", (90, 90), "white").save(source / "empty.png")
+    assert main([*command[:2], str(tmp_path / "out"), *command[2:]]) == 1
+    printed = capsys.readouterr()
+    assert "1 of 2 images done" in printed.out
+    assert "empty.png: There are no lines in this picture;" in printed.err

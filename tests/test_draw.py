@@ -28,7 +28,6 @@ from cyclegan.demo.draw import (
     draw_tab,
     open_photo,
     prepare,
-    sketch_in,
 )
 from cyclegan.demo.page import EXAMPLES
 from cyclegan.drawing.normalise import normalise
@@ -96,8 +95,10 @@ def test_untidied_is_exactly_raw(translator: Translator, small: Image.Image, tid
 def test_a_sheet_keeps_the_colours_of_its_seed(translator: Translator, small: Image.Image) -> None:
     frame = {"image": png_url(small), "final": True, "tidy": False}
     seven, photo = (answer_frame(translator, frame | {"seed": seed})["photo"] for seed in (7, "7"))
-    assert np.array_equal(decode(seven), np.asarray(translator.sketch_to_photo(fit_square(small, 64), 7)))
-    assert np.array_equal(decode(photo), np.asarray(translator.sketch_to_photo(fit_square(small, 64))))
+    assert np.array_equal(
+        decode(seven), np.asarray(translator.sketch_to_photo(fit_square(small, 64), 7, normalise=False))
+    )
+    assert np.array_equal(decode(photo), np.asarray(translator.sketch_to_photo(fit_square(small, 64), normalise=False)))
 
 
 @pytest.mark.parametrize("tidy", [False, True])
@@ -114,7 +115,7 @@ def test_a_photo_gives_its_colours_to_its_drawing(translator: Translator, tidy: 
     assert (made[130:380] < 255).any()
     prepared = prepare(sheet, 64, tidy, photo)
     assert prepared.region == (0, 128, 512, 384)
-    expected = translator.sketch_to_photo(sketch_in(prepared), colours=open_photo(frame["colours"]))
+    expected = translator.sketch_to_photo(prepared.sketch, colours=open_photo(frame["colours"]), normalise=False)
     assert expected.size == (64, 32)
     assert np.array_equal(made[128:384], np.asarray(expected.resize((512, 256), Image.Resampling.LANCZOS)))
     live = answer_frame(translator, frame)
@@ -209,7 +210,9 @@ def test_of_coloured_drawings_they_are_drawings(translator: Translator, small: I
         assert sketch.size == (512, 512)
         assert np.abs(np.asarray(sketch).astype(int) - np.asarray(small)).mean() < 8  # where it was drawn
         if not tidy:
-            assert np.array_equal(decode(one["photo"]), np.asarray(translator.sketch_to_photo(fit_square(sketch, 64))))
+            assert np.array_equal(
+                decode(one["photo"]), np.asarray(translator.sketch_to_photo(fit_square(sketch, 64), normalise=False))
+            )
 
 
 def test_film(small: Image.Image, make_photo: Callable[..., Image.Image]) -> None:

@@ -124,3 +124,17 @@ def test_first_frame_of_an_animation() -> None:
     for kind in ("GIF", "WEBP", "PNG", "TIFF"):
         film = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
         assert far(to_rgb(open_image(film)), frames[0]) < 5, kind
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_blank_frames_are_passed_over(kind: str) -> None:
+    blank, clear = Image.new("RGB", SIZE, "white"), Image.new("RGB", SIZE, "black")
+    film = encoded(blank, kind, save_all=True, append_images=[clear, colourful(), blank])
+    assert far(to_rgb(open_image(film)), colourful()) < 60, kind
+    empty = encoded(blank, kind, save_all=True, append_images=[clear])
+    assert far(to_rgb(open_image(empty)), blank) < 5, kind
+
+
+def test_damage_behind_a_blank_frame_leaves_the_blank_frame() -> None:
+    film = encoded(Image.new("RGB", SIZE, "white"), "GIF", save_all=True, append_images=[colourful()]).getvalue()
+    assert far(to_rgb(open_image(BytesIO(film[:-60]))), Image.new("RGB", SIZE, "white")) == 0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from cyclegan import images
 from cyclegan.images import ImageError, open_image, to_rgb
@@ -50,6 +50,15 @@ def test_16_bit_files() -> None:
         assert far(to_rgb(open_image(encoded(grey, kind))), to_rgb(grey)) == 0
 
 
+@pytest.mark.parametrize("top", [1023, 4095, 16383])
+def test_fewer_bits_in_a_16_bit_file(top: int) -> None:
+    """Scanners write 12 bits, and white is not to come out as a sixteenth of it."""
+    grey = Image.fromarray(ramp(top).astype(np.uint16))
+    expected = Image.fromarray(ramp().astype(np.uint8)).convert("RGB")
+    for kind in ("PNG", "TIFF"):
+        assert far(to_rgb(open_image(encoded(grey, kind))), expected) <= 1
+
+
 def test_float_image_with_nan_and_infinity() -> None:
     values = ramp().astype(np.float32) / 255
     values[0, 0], values[0, 1] = np.nan, np.inf
@@ -66,6 +75,22 @@ def test_transparency_is_flattened_on_white() -> None:
         flattened = to_rgb(open_image(encoded(image, transparency=ink)))
         assert flattened.getpixel((0, 0)) == (255, 255, 255)
         assert flattened.getpixel((59, 0)) != (255, 255, 255)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_pale_art_is_laid_on_black(mode: str) -> None:
+    """White lines on nothing would vanish on white; black ones, and a white page with lines, stay on white."""
+    lines = Image.new("L", SIZE)
+    ImageDraw.Draw(lines).line((10, 10, 50, 30), fill=255, width=2)
+    for ink, ground in (("white", 0), ("black", 255), ("red", 255)):
+        art = Image.new("RGB", SIZE, ink).convert("RGBA")
+        art.putalpha(lines)
+        shown = to_rgb(art.convert("P").convert("PA") if mode == "PA" else art.convert(mode))
+        assert shown.getpixel((0, 0)) == (ground,) * 3
+        assert shown.getpixel((30, 20)) != (ground,) * 3
+    page = Image.composite(Image.new("RGB", SIZE, "black"), Image.new("RGB", SIZE, "white"), lines).convert("RGBA")
+    page.putpixel((0, 0), (255, 255, 255, 0))  # a corner is cut off
+    assert to_rgb(page).getpixel((0, 0)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

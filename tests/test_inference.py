@@ -1,17 +1,21 @@
 """Pictures through the translator: sizes, modes, both directions, many threads, the first call like the rest."""
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 from torch import nn
 
 from cyclegan import inference
 from cyclegan.colour.colour_map import colour_maps
+from cyclegan.drawing.normalise import normalise
 from cyclegan.images import ImageError, fit_square, to_image, to_tensor
 from cyclegan.inference import Direction, Sheet, Translator
 from cyclegan.models import fold_batch_norms
@@ -46,7 +50,7 @@ def by_hand(network: nn.Module, sheet: Image.Image) -> np.ndarray:
 def test_each_direction_is_its_own_generator(translator: Translator, make_drawing: Make, make_photo: Make) -> None:
     networks, drawing, photo = make_networks(), make_drawing(), make_photo()
     for network, result in (
-        (networks["G"], translator.sketch_to_photo(drawing)),
+        (networks["G"], translator.sketch_to_photo(drawing, normalise=False)),
         (networks["F"], translator.photo_to_sketch(photo)),
     ):
         source = drawing if network is networks["G"] else photo
@@ -54,15 +58,48 @@ def test_each_direction_is_its_own_generator(translator: Translator, make_drawin
     assert not same(translator.sketch_to_photo(drawing), translator.photo_to_sketch(drawing))
 
 
-@pytest.mark.parametrize("size", [(64, 64), (200, 100), (33, 97), (500, 25), (16, 16), (1, 1), (1000, 3)])
-def test_result_has_the_size_that_came_in(translator: Translator, make_photo: Make, size: tuple[int, int]) -> None:
-    for result in (translator.sketch_to_photo(make_photo(size)), translator.photo_to_sketch(make_photo(size))):
-        assert (result.size, result.mode) == (size, "RGB")
+@pytest.mark.parametrize("size", [(64, 64), (200, 100), (33, 97), (500, 25), (16, 16), (24, 48), (1, 1), (1000, 3)])
+def test_result_has_the_size_that_came_in_or_the_sheets(
+    translator: Translator, make_photo: Make, size: tuple[int, int]
+) -> None:
+    picture, larger = make_photo(size), {(16, 16): (64, 64), (24, 48): (32, 64), (1, 1): (64, 64)}
+    results = [translator.sketch_to_photo(picture, normalise=False), translator.photo_to_sketch(picture)]
+    if max(size) > 1:
+        results += [translator.sketch_to_photo(picture), *translator.round_trip(picture, "photo_to_sketch")]
+    for result in results:
+        assert (result.size, result.mode) == (larger.get(size, size), "RGB")
+
+
+def test_a_drawing_is_normalised_first(translator: Translator, make_drawing: Make) -> None:
+    """Light lines on dark are black lines on white, and bold ones are thin."""
+    drawing = make_drawing((256, 256))
+    night = ImageOps.invert(drawing)
+    sheet = normalise(night, 64)
+    expected = sheet.put_back(translator.sketch_to_photo(sheet.sheet, normalise=False))
+    assert same(translator.sketch_to_photo(night), expected)
+    assert not same(translator.sketch_to_photo(night, normalise=False), expected)
+
+
+def test_colours_lie_where_the_sketch_is(translator: Translator, make_drawing: Make) -> None:
+    """A small sketch with a photo's colours is not enlarged away from them."""
+    drawing = Image.new("RGB", (256, 256), "white")
+    drawing.paste(make_drawing((90, 90)), (10, 10))
+    photo = Image.linear_gradient("L").convert("RGB")
+    raw = translator.sketch_to_photo(drawing, colours=photo, normalise=False)
+    normalised = translator.sketch_to_photo(drawing, colours=photo)
+    assert normalised.size == raw.size
+    assert np.abs(np.asarray(normalised, int) - np.asarray(raw, int))[:, 128:].mean() < 2
+
+
+@pytest.mark.parametrize("colour", ["white", "black", "gray"])
+def test_a_page_without_lines_is_one_sentence(translator: Translator, colour: str) -> None:
+    with pytest.raises(ImageError, match=r"^There are no lines in this picture; .*\.$"):
+        translator.sketch_to_photo(Image.new("RGB", (300, 200), colour))
 
 
 def test_beyond_the_pixel_budget_the_shape_stays(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inference, "MAX_RESULT_PIXELS", 5000)
-    assert translator.sketch_to_photo(Image.new("RGB", (400, 200))).size == (100, 50)
+    assert translator.sketch_to_photo(Image.new("RGB", (400, 200)), normalise=False).size == (100, 50)
 
 
 def test_narrow_image_is_the_middle_of_its_sheet(translator: Translator, make_drawing: Make) -> None:
@@ -93,7 +130,7 @@ def test_transparent_paper_is_white_and_exif_turns(translator: Translator, make_
 
 def test_round_trip_goes_there_and_back(translator: Translator, make_drawing: Make, make_photo: Make) -> None:
     photo, returned = translator.round_trip(make_drawing((90, 50)), "sketch_to_photo")
-    assert same(photo, translator.sketch_to_photo(make_drawing((90, 50))))
+    assert same(photo, translator.sketch_to_photo(make_drawing((90, 50)), normalise=False))
     assert same(returned, translator.photo_to_sketch(photo))
     drawing, returned = translator.round_trip(make_photo(), "photo_to_sketch")
     assert same(drawing, translator.photo_to_sketch(make_photo()))
@@ -129,7 +166,7 @@ def test_a_bold_stroke_is_told_and_not_shown_and_a_photo_stays_whole(
     thing[8:56, 8:56] = np.stack((shades, 0.6 * shades, 0.6 * shades), axis=2)
     thing[8:12, 8:56] = 0
     for sheet in (drawing, Image.fromarray(thing.astype(np.uint8))):
-        translator.sketch_to_photo(sheet)
+        translator.sketch_to_photo(sheet, normalise=False)
     (lines, photo) = ((one[0].permute(1, 2, 0).float().numpy() + 1) * 127.5 for one in shown)
     assert np.ptp(lines, axis=2).max() < 2
     assert np.ptp(np.asarray(drawing).astype(int), axis=2).max() > 200
@@ -138,7 +175,7 @@ def test_a_bold_stroke_is_told_and_not_shown_and_a_photo_stays_whole(
 
 def test_the_seed_chooses_colours_and_each_drawing_has_its_own(translator: Translator, make_drawing: Make) -> None:
     drawing = make_drawing()
-    photos = [translator.sketch_to_photo(drawing, seed) for seed in (1, 1, 2)]
+    photos = [translator.sketch_to_photo(drawing, seed, normalise=False) for seed in (1, 1, 2)]
     assert same(photos[0], photos[1])
     assert not same(photos[0], photos[2])
     assert same(translator.sketch_to_photo(drawing), translator.sketch_to_photo(drawing))
@@ -154,6 +191,33 @@ def test_eight_threads_give_what_one_gives(translator: Translator, make_photo: M
     with ThreadPoolExecutor(8) as threads:
         together = list(threads.map(lambda job: job[0](job[1]), jobs))
     assert all(same(first, second) for first, second in zip(one_by_one, together, strict=True))
+
+
+def test_what_is_begun_does_not_wait_in_line_once_more(translator: Translator) -> None:
+    """While one job runs, ten come, then the second half of a round trip: it is next."""
+    started, go, done = threading.Event(), threading.Event(), []
+
+    def blocks(image: torch.Tensor) -> torch.Tensor:
+        started.set()
+        assert go.wait(30)
+        return image
+
+    def notes(image: torch.Tensor) -> torch.Tensor:
+        done.append(int(image))
+        return image
+
+    with ThreadPoolExecutor(12) as threads:
+        jobs = [threads.submit(translator._in_turn, False, cast(nn.Module, blocks), torch.ones(1, 1, 1, 1))]
+        assert started.wait(30)
+        for number in [*range(1, 11), 99]:
+            image = torch.full((1, 1, 1, 1), number)
+            jobs.append(threads.submit(translator._in_turn, number == 99, cast(nn.Module, notes), image))
+            while translator._waiting.qsize() < len(jobs) - 1:
+                time.sleep(0.001)
+        go.set()
+        for job in jobs:
+            job.result()
+    assert done == [99, *range(1, 11)]
 
 
 def test_both_networks_ran_at_the_real_shape_before_the_first_call(
@@ -221,6 +285,19 @@ def test_a_photo_can_give_its_colours(translator: Translator, make_drawing: Make
     assert same(red, large)
     assert not same(red, blue)
     assert not same(red, translator.sketch_to_photo(drawing))
+
+
+def test_g_may_be_told_of_a_background(weights: Weights, make_drawing: Make, make_photo: Make) -> None:
+    config = TINY.model_copy(update={"generator": TINY.generator.model_copy(update={"background": True})})
+    networks = make_networks(config)
+    states = {name: networks[name].state_dict() for name in "GF"}
+    translator = Translator(Weights(config, states, "tests/"), "cpu", torch.float32)
+    asked = []
+    translator._G.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[1][:, 3].unique().tolist()))
+    translator.sketch_to_photo(make_drawing())
+    translator.sketch_to_photo(make_drawing(), colours=make_photo())
+    translator.round_trip(make_photo(), "photo_to_sketch")
+    assert asked == [[-1], [1], [1]]
 
 
 def test_the_margins_of_the_sheet_take_no_colour_of_the_photo(translator: Translator, make_drawing: Make) -> None:

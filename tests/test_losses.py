@@ -101,3 +101,14 @@ def test_lines_weigh_ink_and_forgive_a_pixel() -> None:
     beside, far = (torch.roll(real, shift, -1) for shift in (1, 3))
     assert losses.lines(real, real).item() == 0
     assert losses.lines(beside, real) < losses.lines(far, real)
+
+
+@pytest.mark.parametrize("gan_mode", ["lsgan", "vanilla"])
+def test_adversarial_losses_are_precise_near_their_target(gan_mode: losses.GANMode) -> None:
+    """Logits as autocast gives them: each that is not the target has a gradient."""
+    logits = torch.linspace(0.99, 1.01, 50).bfloat16().requires_grad_()
+    loss = losses.adversarial(logits, True, gan_mode)
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert logits.grad is not None
+    assert ((logits.grad != 0) | (logits == 1)).all()

@@ -233,7 +233,92 @@ def test_anything_else_gives_a_sheet_and_a_picture(size: tuple[int, int], kind: 
     treatment = normalise(Image.fromarray(pixels), SIZE)
     assert treatment.sheet.size == (SIZE, SIZE)
     assert treatment.sheet.mode == "RGB"
-    assert treatment.put_back(treatment.sheet).size == size
+    assert treatment.put_back(treatment.sheet).size == ((SIZE, SIZE) if size == (16, 16) else size)
+    assert kind == "noise" or treatment.has_lines == (kind == "dot")
     assert same(treatment.sheet, normalise(Image.fromarray(pixels), SIZE).sheet)
     if kind in ("black", "grey"):
         assert np.asarray(treatment.sheet).min() == 255
+
+
+# --- what lies around the paper -------------------------------------------------------------------------------------
+
+
+def on_a_desk(paper: Image.Image, tone: int, turn: float = 3) -> Image.Image:
+    """A sheet of paper, a little askew, on a desk of wood."""
+    rng = np.random.default_rng(0)
+    grain = tone * (1 + 0.15 * np.sin(np.arange(700) / 7))[:, None, None] * np.array([1.0, 0.8, 0.6])
+    desk = Image.fromarray((grain + rng.normal(0, 4, (700, 900, 3))).clip(0, 255).astype(np.uint8))
+    lying = paper.convert("RGBA").rotate(turn, Image.Resampling.BICUBIC, expand=True)
+    desk.paste(lying, ((900 - lying.width) // 2, (700 - lying.height) // 2), lying)
+    return desk
+
+
+def framed(board: Image.Image, frame: int, wall: int) -> Image.Image:
+    """A whiteboard with its frame on a wall."""
+    pixels = np.pad(np.asarray(board), ((16, 16), (16, 16), (0, 0)), constant_values=frame)
+    return Image.fromarray(np.pad(pixels, ((40, 40), (40, 40), (0, 0)), constant_values=wall))
+
+
+@pytest.mark.parametrize("width", [6, 30])
+def test_a_scanners_black_edge_is_no_part_of_the_drawing(width: int) -> None:
+    pixels = np.array(drawn(pen=4))
+    pixels[:, :width] = pixels[-width // 2 :] = 10
+    treatment = normalise(Image.fromarray(pixels), SIZE)
+    assert "edge" in treatment.remark
+    assert agreement(treatment.sheet, KNOWN) > 0.9
+
+
+@pytest.mark.parametrize("tone", [60, 130])
+@pytest.mark.parametrize("turn", [0, 3])
+def test_paper_on_a_desk(tone: int, turn: float) -> None:
+    paper = Image.fromarray(np.clip(np.asarray(drawn()).astype(int), 60, 225).astype(np.uint8))
+    treatment = normalise(on_a_desk(paper, tone, turn), SIZE)
+    ink = black(treatment.sheet)
+    alone = black(normalise(on_a_desk(paper, 225, turn), SIZE).sheet)  # nothing around that could be seen
+    assert ink.sum() == pytest.approx(alone.sum(), rel=0.1)
+    assert not ink[:12].any()
+    assert not ink[-12:].any()
+
+
+@pytest.mark.parametrize(("frame", "wall"), [(140, 140), (140, 190), (140, 60)])
+def test_a_whiteboards_frame(frame: int, wall: int) -> None:
+    board = np.clip(np.asarray(drawn()).astype(int), 40, 226)[20:-20].astype(np.uint8)
+    ink = black(normalise(framed(Image.fromarray(board), frame, wall), SIZE).sheet)
+    assert ink.any()
+    height, width = ink.shape
+    assert not ink[: height // 9].any()
+    assert not ink[:, : width // 12].any()
+    assert ink.sum() < 1.4 * black(KNOWN).sum()
+
+
+def test_lines_that_leave_the_sheet_stay() -> None:
+    pixels = np.array(drawn())
+    cv2.line(pixels, (0, 60), (511, 60), (0, 0, 0), 5)
+    cv2.line(pixels, (300, 0), (300, 100), (0, 0, 0), 12)
+    ink = black(normalise(Image.fromarray(pixels), SIZE).sheet)
+    assert ink[28:33].any(axis=0).all()
+    assert ink[:25, 147:153].any(axis=1).all()
+
+
+# --- icons ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", [32, 48, 64])
+def test_an_icon_is_a_drawing_and_is_enlarged_crisply(side: int) -> None:
+    pen = 512 / side * 1.3
+    icon = drawn(pen=pen).resize((side, side), Image.Resampling.LANCZOS)
+    treatment = normalise(icon, SIZE)
+    assert "photo" not in treatment.remark
+    assert treatment.size == (SIZE, SIZE)
+    blurred, crisp = (np.asarray(sheet).max(axis=2) for sheet in (fit_square(icon, SIZE), treatment.sheet))
+    soft = [np.count_nonzero((grey > 60) & (grey < 200)) for grey in (blurred, crisp)]
+    assert soft[1] < 0.5 * soft[0]
+    assert agreement(treatment.sheet, KNOWN) > 0.6
+
+
+@pytest.mark.parametrize("side", [24, 64])
+def test_a_thumbnail_of_a_photo_is_a_photo(side: int) -> None:
+    y, x = np.mgrid[-1:1:300j, -1:1:300j]
+    ball = np.sqrt(np.maximum(0.6 - x**2 - y**2, 0))
+    photo = Image.fromarray(np.where(ball > 0, 60 + 200 * ball, 255)[..., None].repeat(3, 2).astype(np.uint8))
+    assert "photo" in normalise(photo.resize((side, side), Image.Resampling.LANCZOS), SIZE).remark

@@ -27,6 +27,7 @@ def random_batch(paired: bool = True, side: int = 32) -> Batch:
         for name in ("sketch", "lines", "photo", "traced", "hints", "colour_map")
     }
     flags = {"paired": torch.tensor([paired, paired, False]), "coloured": torch.tensor([paired, False, False])}
+    flags["background"] = torch.tensor([False, True, False])
     flags["detail"] = torch.tensor([0.0, 0.7, 1.0])
     flags["sketch_detail"] = torch.tensor([0.0, 1.0, 1.0])
     return pictures | flags
@@ -328,6 +329,30 @@ def test_a_generator_without_detail_gets_it_with_weights_of_zero(config: TrainCo
         network.eval()
     with torch.no_grad():
         assert torch.allclose(model._draw(photo, torch.tensor([0.0, 0.5, 1.0])), plain(photo), atol=1e-6)
+
+
+def test_a_generator_that_is_told_of_backgrounds_starts_as_one_that_was_not(config: TrainConfig) -> None:
+    coarse_to_fine = config.generator.model_copy(update={"coarse_to_fine": True})
+    before = CycleGAN(config.model_copy(update={"generator": coarse_to_fine}), CPU)
+    generator = coarse_to_fine.model_copy(update={"background": True})
+    model = CycleGAN(config.model_copy(update={"generator": generator, "seed": 9}), CPU)
+    model.start_from({name: network.state_dict() for name, network in before.networks.items()})
+    batch = random_batch(side=64)
+    drawings, colours, background = batch["sketch"], batch["colour_map"], batch["background"]
+    condition = model._condition(colours, background)
+    assert condition is not None
+    assert condition.shape == (3, 4, 64, 64)
+    for network in (model.G, before.G):
+        network.eval()
+    with torch.no_grad():
+        told, untold = (one._paint(drawings, colours, background) for one in (model, before))
+    assert torch.allclose(told, untold, atol=1e-6)
+    model.G.train()
+    kinds = {name.partition("/")[0] for name in model.step(batch)}
+    assert {"adversarial", "cycle", "identity", "discriminator"} <= kinds
+    with torch.no_grad():
+        whole, paper = (model._paint(drawings, colours, torch.full((3,), one)) for one in (True, False))
+    assert not torch.equal(whole, paper)
 
 
 def test_fine_tuning_from_other_networks_is_one_sentence(config: TrainConfig) -> None:

@@ -55,6 +55,17 @@ def test_a_tidied_drawing_has_seen_the_doctor(translator: Translator, make_drawi
     assert tidied.result.size == (300, 200)
 
 
+@pytest.mark.parametrize("tidy", [True, False])
+def test_a_page_without_lines_is_not_done(
+    translator: Translator, make_drawing: Make, tmp_path: Path, tidy: bool
+) -> None:
+    files = [upload(tmp_path, "empty.png", Image.new("RGB", (90, 60), "white"))]
+    files += [upload(tmp_path, "shoe.png", make_drawing((90, 60)))]
+    *_, end = translate_all(translator, "sketch_to_photo", tidy, files, str(tmp_path))
+    assert end.translated() == 1
+    assert end.errors == ["There are no lines in “empty.png”; choose one with a drawing on it."]
+
+
 def test_a_photo_is_never_tidied(translator: Translator, make_photo: Make) -> None:
     photo = make_photo((80, 80))
     tidied, raw = (translate(translator, photo, "photo_to_sketch", tidy) for tidy in (True, False))

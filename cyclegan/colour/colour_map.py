@@ -58,13 +58,17 @@ def smooth_colour_map(photo: RGBArray, drawing: RGBArray | None = None, blur: fl
     """The colour map of any drawing of ``photo`` (H×W×3): the photo itself, blurred by ``blur`` of its longer side.
 
     What the lines do not enclose keeps its colour, too, which the regions of a drawing could not tell. The colour
-    strokes of ``drawing`` (H×W×3) are laid over the photo first.
+    strokes of ``drawing`` (H×W×3) are laid over it, hardly blurred, or fine ones would be lost.
     """
-    if drawing is not None:
-        stroke = np.sqrt(_colourfulness(drawing)).clip(max=PALE)[..., None] / PALE  # softer at its antialiased edge
-        photo = (stroke * drawing + (1 - stroke) * photo + 0.5).astype(np.uint8)
     sigma = blur * max(photo.shape[:2])
-    return np.asarray(cv2.GaussianBlur(photo, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.uint8)
+    smooth = np.asarray(cv2.GaussianBlur(photo, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.uint8)
+    stroke = None if drawing is None else (_colourfulness(drawing) > 0).astype(np.float32)[..., None]
+    if drawing is None or stroke is None or not stroke.any():
+        return smooth
+    soft = cv2.GaussianBlur(np.dstack((drawing * stroke, stroke)), (0, 0), sigma / 4)
+    share = (2 * soft[..., 3:]).clip(max=1)  # whole up to the stroke's edge
+    colours = soft[..., :3] / soft[..., 3:].clip(1e-3)
+    return (share * colours + (1 - share) * smooth + 0.5).astype(np.uint8)
 
 
 def region_means(picture: NDArray, inside: Cells, regions: Cells) -> NDArray[np.float32]:
@@ -87,6 +91,15 @@ def colour_maps(drawings: Tensor) -> Tensor:
     arrays = ((drawings.detach().float() + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     maps = torch.from_numpy(np.stack([colour_map(drawing) for drawing in arrays])).permute(0, 3, 1, 2)
     return maps.to(drawings.device, drawings.dtype) / 127.5 - 1
+
+
+def condition(colour_maps: Tensor, background: Tensor, channels: int) -> Tensor:
+    """G's condition of 3 or 4 ``channels``: B×3×H×W ``colour_maps`` in [-1, 1] and, with 4, a plane of 1 where there is
+    a ``background`` (B booleans) and of -1 where there is paper."""
+    if channels == 3:
+        return colour_maps
+    plane = torch.where(background[:, None, None, None], 1.0, -1.0).expand_as(colour_maps[:, :1])
+    return torch.cat((colour_maps, plane.to(colour_maps.dtype)), dim=1)
 
 
 def without_colour_strokes(drawings: Tensor, colour_maps: Tensor) -> Tensor:

@@ -84,8 +84,8 @@ def translate_all(
                         raise ImageError(f"“{source.name}” is beyond the {MAX_BYTES // 10**6} MB that go at once.")
                     picture = images.to_rgb(images.open_image(source))
                     result = translate(translator, picture, direction, tidy, detail).result
-                except ImageError as error:
-                    batch.errors.append(str(error))
+                except ImageError as error:  # some say “this picture”
+                    batch.errors.append(str(error).replace("this picture", f"“{batch.name}”"))
                 else:
                     name = safe_name(source.stem, taken)
                     with archive.open(f"{name}.png", "w") as entry:

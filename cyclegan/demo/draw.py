@@ -126,9 +126,9 @@ def answer_frame(translator: Translator, frame: Any, discriminators: Discriminat
         return {"photo": None}
     start = time.perf_counter()
     prepared = prepare(drawing, translator.config.image_size, bool(frame.get("tidy")), colours)
-    seed, sketch = seed_of(frame), sketch_in(prepared)
+    seed, sketch = seed_of(frame), prepared.sketch
     if not frame.get("final"):
-        photo = translator.sketch_to_photo(sketch, seed, colours)
+        photo = translator.sketch_to_photo(sketch, seed, colours, normalise=False)
         return {"photo": data_url(put_back(prepared, photo), "JPEG"), "took": milliseconds_since(start)}
     photo, returned = translator.round_trip(sketch, "sketch_to_photo", seed, colours=colours)
     answer = {
@@ -176,13 +176,6 @@ def prepare(drawing: Image.Image, size: int, tidy: bool, colours: Image.Image | 
     return NormalisedDrawing(images.fit_square(drawing.crop(shown), size), "", shown, drawing.size)
 
 
-def sketch_in(prepared: NormalisedDrawing) -> Image.Image:
-    """The sheet without the margins that the shape of its region leaves."""
-    left, top, right, bottom = prepared.region
-    box = square_box(right - left, bottom - top, prepared.sheet.width)
-    return prepared.sheet if box == (0, 0, *prepared.sheet.size) else prepared.sheet.crop(box)
-
-
 def put_back(prepared: NormalisedDrawing, picture: Image.Image) -> Image.Image:
     """A picture of the sheet, with or without its margins, with the object where it was drawn; the very same if that is
     where it is."""
@@ -202,7 +195,7 @@ def answer_vary(translator: Translator, frame: Any) -> Answer:
     frame = frame if isinstance(frame, dict) else {}
     colours = colours_of(frame, translator)
     prepared = prepare(open_frame(frame.get("image")), CANVAS_SIDE, bool(frame.get("tidy")), colours)
-    sketch = sketch_in(prepared)
+    sketch = prepared.sketch
     return {
         "variations": [
             {

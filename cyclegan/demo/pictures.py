@@ -11,11 +11,10 @@ import numpy as np
 from PIL import Image
 
 from cyclegan import images
-from cyclegan.drawing.normalise import normalise
 from cyclegan.drawing.pen import PENS, with_pen
 from cyclegan.drawing.vector import line_width, to_svg, vectorise
 from cyclegan.images import ImageError
-from cyclegan.inference import DETAIL, MAX_RESULT_PIXELS, Direction, Translator
+from cyclegan.inference import DETAIL, NO_LINES, Direction, Translator
 
 BROWSERS_SHOW = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
 UNSAFE = re.compile(r"[^\w ()+-]+")  # in the name of a file, wherever it is unpacked
@@ -23,7 +22,7 @@ MAX_NAME = 80  # characters
 
 
 class Translated(NamedTuple):
-    """Both pictures are RGB and as large as the one given, or MAX_RESULT_PIXELS."""
+    """Both pictures are RGB and as large as the one given, within the translator's bounds."""
 
     result: Image.Image
     returned: Image.Image
@@ -34,11 +33,16 @@ class Translated(NamedTuple):
 def translate(
     translator: Translator, picture: Image.Image, direction: Direction, tidy: bool = True, detail: float = DETAIL
 ) -> Translated:
-    """There and back again; `tidy` normalises a drawing first, `detail` is of a photo's sketch."""
+    """There and back again; `tidy` normalises a drawing first, `detail` is of a photo's sketch.
+
+    Raises:
+        ImageError: a drawing has no lines.
+    """
+    if direction == "sketch_to_photo" and not tidy and images.is_flat(picture):
+        raise ImageError(NO_LINES)
     if direction == "photo_to_sketch" or not tidy:
         return Translated(*translator.round_trip(picture, direction, detail=detail), "")
-    picture = images.resize(picture, images.size_within(*picture.size, MAX_RESULT_PIXELS))
-    treatment = normalise(picture, translator.config.image_size)
+    treatment = translator.normalised(picture)
     photo, returned = translator.round_trip(treatment.sheet, direction)
     return Translated(treatment.put_back(photo), treatment.put_back(returned), treatment.remark)
 

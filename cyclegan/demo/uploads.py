@@ -26,6 +26,10 @@ from cyclegan.drawing.pen import PENS
 from cyclegan.images import ImageError
 from cyclegan.inference import DETAIL, Direction, Translator
 
+AT_ONCE = 6
+"""Uploads in work at a time, each up to 300 MB. The networks take them in turn with the frames of those who draw; one
+upload after the other, each would wait a round for itself."""
+
 
 class Words(NamedTuple):
     given: str
@@ -137,7 +141,7 @@ def upload_tab(
     # Without preprocessing the file arrives unopened, and what is wrong with it is said by cyclegan.images.
     run: dict[str, Any] = {
         "inputs": [picture, tidy] if sketch_first else [picture, detail, pen], "outputs": outputs, "preprocess": False,
-        "show_progress": "hidden", "concurrency_id": "model", "concurrency_limit": 1,
+        "show_progress": "hidden", "concurrency_id": "model", "concurrency_limit": AT_ONCE,
     }  # fmt: skip
     respond = answer if sketch_first else from_photo
     picture.input(respond, api_name=direction, trigger_mode="always_last", **run)

@@ -1,4 +1,4 @@
-"""Normalisation: any drawing, also one on paper or a dark ground → one as in training, and its photo put back in place.
+"""Normalisation: any drawing, also a photographed or a tiny one → one as in training, and its photo put back in place.
 
 G was trained on clean drawings that fill the sheet: black lines about 2 px wide at 256 px on white, colour strokes
 where a colour is asked for. A drawing like that is left unchanged, to the pixel.
@@ -13,11 +13,13 @@ from PIL import Image
 
 from cyclegan.drawing.inking import CANONICAL, REFERENCE
 from cyclegan.drawing.pen import in_pen, pen_width
-from cyclegan.images import WHITE, Box, RGBArray, fit_square, resize, square_box
+from cyclegan.drawing.surroundings import without_surroundings
+from cyclegan.images import WHITE, Box, RGBArray, enlarged_size, fit_square, resize, square_box
 
 Layer = NDArray  # H×W uint8
 
-KNOWN_PENS = (1.2, 2.7)  # px at 256: lines of this width are left alone
+KNOWN_PENS, FINE_PENS = (1.2, 2.7), (0.8, 2.7)  # px at 256: lines of this width are left alone; in drawings of photos
+FINE_PEN = 1.0  # px at 256, of drawings of photos: they have more lines than fit in the usual pen
 ENCLOSING = 4  # lines so many times as long as their box are a drawing; a lone stroke or a circle is shorter
 FILLING = 0.6  # share of the canvas that the ink's box spans: the smallest objects of the training
 ZOOMS = ((0.37, 0.5), (FILLING, 0.75))  # ink up to this share of the canvas → the share of the canvas that is shown
@@ -30,6 +32,7 @@ FAINTEST = 24  # darkness below which nothing is a line
 PALEST = 112  # darkness: paler lines are drawn in black
 DARK = 112  # lightness, of 255
 SHADED = 0.3  # share of softly shaded pixels: even blurred drawings have less, nearly all photos more
+TINY = 3  # times: what is enlarged more shows its pixels
 SPECK = 24  # pixels on a sheet of 512: smaller spots on paper are dirt
 
 
@@ -44,7 +47,16 @@ class NormalisedDrawing:
     region: Box
     """The part of the drawing, in its own pixels, that fills the sheet."""
     size: tuple[int, int]
-    """Width and height of the drawing."""
+    """Width and height of the drawing, once it was enlarged if it was tiny."""
+    has_lines: bool = True
+    """Whether there is anything to paint."""
+
+    @property
+    def sketch(self) -> Image.Image:
+        """The sheet without the margins that the shape of its region leaves."""
+        left, top, right, bottom = self.region
+        box = square_box(right - left, bottom - top, self.sheet.width)
+        return self.sheet if box == (0, 0, *self.sheet.size) else self.sheet.crop(box)
 
     def put_back(self, photo: Image.Image) -> Image.Image:
         """RGB photo of the sheet (its size) → RGB of the drawing's size: the object where it was drawn."""
@@ -58,42 +70,59 @@ class NormalisedDrawing:
         return picture
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """What there is on a picture, about 2·size pixels along its longer side; layers are H×W uint8."""
+
+    pixels: RGBArray
+    """Dark on light, the paper white."""
+    clean: bool
+    """Whether the paper was white before."""
+    inverted: bool
+    is_photo: bool
+    mask: Layer
+    """1 where the pen went."""
+    coloured: Layer
+    """255 on colour strokes."""
+    strength: int
+    """Darkness, of 255, of most of the ink."""
+
+    def has_lines(self) -> bool:
+        return bool(self.mask.any() or self.coloured.any())
+
+
 def normalise(drawing: Image.Image, size: int, region: Box | None = None) -> NormalisedDrawing:
     """Any upright RGB image of a drawing → one as in training, on a sheet of ``size`` × ``size`` pixels.
 
-    ``region``: the part that is shown; None shows all of it, or only where it is if it is small.
+    ``region``: that of the photo which this is a drawing of; None shows all, or only where a small drawing is.
+    A drawing with less than ``size`` pixels along its longer side, as an icon has, is enlarged to that first.
     """
-    whole = (0, 0, *drawing.size)
-    pixels = _reduced(drawing, 2 * size)
-    inverted = _is_dark(pixels)
-    if inverted:
-        pixels = _inverted(pixels)
-    lightest, darkest = _extremes(pixels)
-    clean = _is_clean(lightest, darkest)
-    if not clean:
-        pixels = _without_paper(pixels)
-        lightest, darkest = _extremes(pixels)
-    if _is_photo(darkest, clean):
+    shape = enlarged_size(*drawing.size, size)
+    whole = (0, 0, *shape)
+    given = _reduced(drawing, 2 * size)
+    paper = without_surroundings(given)
+    read = _read(given if paper is None else paper, 2 * size)
+    if paper is not None and not read.has_lines():  # no paper, but the sky of a photo
+        paper, read = None, _read(given, 2 * size)
+    if read.is_photo:
         shown = region or whole
-        sheet = fit_square(drawing.crop(shown), size)
-        return NormalisedDrawing(sheet, "This looks like a photo, not a drawing.", shown, drawing.size)
-    coloured = cv2.threshold(cv2.subtract(lightest, darkest), COLOURFUL, 255, cv2.THRESH_BINARY)[1]
-    mask, strength = _ink(cv2.subtract(255 - lightest, coloured), clean)
-    if not clean and np.count_nonzero(darkest < 255 - INK) > 3 * np.count_nonzero(mask):  # all in a coloured pen
-        coloured = np.zeros_like(coloured)
-        mask, strength = _ink(255 - darkest, clean)
-    pen = pen_width(cv2.distanceTransform(mask, cv2.DIST_L2, 5))
-    shown = region or _region(mask, coloured, pen, drawing.size)
-    zoom = max(drawing.size) / max(shown[2] - shown[0], shown[3] - shown[1])
+        sheet = fit_square(resize(drawing, shape).crop(shown), size)
+        return NormalisedDrawing(sheet, "This looks like a photo, not a drawing.", shown, shape)
+    pen = pen_width(cv2.distanceTransform(read.mask, cv2.DIST_L2, 5))
+    shown = region or _region(read.mask, read.coloured, pen, shape)
+    zoom = max(shape) / max(shown[2] - shown[0], shown[3] - shown[1])
     width = pen * zoom * REFERENCE / (2 * size)
-    known = not pen or (KNOWN_PENS[0] <= width <= KNOWN_PENS[1] and strength >= PALEST)
-    if clean and known and not inverted:
+    thinnest, thickest = FINE_PENS if region else KNOWN_PENS
+    known = not pen or (thinnest <= width <= thickest and read.strength >= PALEST)
+    if known and read.clean and not read.inverted and paper is None and shape == drawing.size:
         sheet = fit_square(drawing if shown == whole else drawing.crop(shown), size)
     else:
-        hints = np.asarray(cv2.bitwise_or(pixels, cv2.cvtColor(255 - coloured, cv2.COLOR_GRAY2RGB)), np.uint8)
-        sheet = _redrawn(mask, hints, shown, drawing.size, size)
+        white = cv2.cvtColor(255 - read.coloured, cv2.COLOR_GRAY2RGB)
+        hints = np.asarray(cv2.bitwise_or(read.pixels, white), np.uint8)
+        sheet = _redrawn(read.mask, hints, shown, shape, size, FINE_PEN if region else CANONICAL.width)
     framed = region is None and shown != whole
-    return NormalisedDrawing(sheet, _remark(clean, inverted, framed, width), shown, drawing.size)
+    remark = _remark(read.clean, read.inverted, paper is not None, framed, width)
+    return NormalisedDrawing(sheet, remark, shown, shape, read.has_lines())
 
 
 def is_photo(picture: RGBArray) -> bool:
@@ -102,9 +131,38 @@ def is_photo(picture: RGBArray) -> bool:
     return _is_photo(darkest, _is_clean(lightest, darkest))
 
 
-def _remark(clean: bool, inverted: bool, framed: bool, width: float) -> str:
+def _read(picture: RGBArray, side: int) -> _Reading:
+    """Finds ground and lines of a picture, which is enlarged to a longer side of ``side`` pixels."""
+    scale = side / max(picture.shape[:2])
+    to = (max(round(picture.shape[1] * scale), 1), max(round(picture.shape[0] * scale), 1))
+    pixels = picture if scale <= 1 else np.asarray(cv2.resize(picture, to, interpolation=cv2.INTER_CUBIC), np.uint8)
+    inverted = _is_dark(pixels)
+    if inverted:
+        picture, pixels = _inverted(picture), _inverted(pixels)
+    lightest, darkest = _extremes(pixels)
+    clean = _is_clean(lightest, darkest)
+    if not clean:
+        pixels = _without_paper(pixels)
+        lightest, darkest = _extremes(pixels)
+    # Pixels that were enlarged all have soft edges, as if they were shaded.
+    given = _extremes(picture)[1] if clean else darkest
+    photo = _is_photo(given, clean) or (clean and scale > TINY and _is_thumbnail(given))
+    coloured = cv2.threshold(cv2.subtract(lightest, darkest), COLOURFUL, 255, cv2.THRESH_BINARY)[1]
+    lines = cv2.subtract(255 - lightest, coloured)
+    if scale > TINY:  # the steps of a tiny picture's lines
+        lines = np.asarray(cv2.GaussianBlur(lines, (0, 0), 0.35 * scale), np.uint8)
+    mask, strength = _ink(lines, clean)
+    if not clean and np.count_nonzero(darkest < 255 - INK) > 3 * np.count_nonzero(mask):  # all in a coloured pen
+        coloured = np.zeros_like(coloured)
+        mask, strength = _ink(255 - darkest, clean)
+    return _Reading(pixels, clean, inverted, photo, mask, coloured, strength)
+
+
+def _remark(clean: bool, inverted: bool, cut: bool, framed: bool, width: float) -> str:
     if not clean:
         return "The paper was wiped away and your lines were drawn in black."
+    if cut:
+        return "The dark edge around your drawing was left out."
     if inverted:
         return "Light lines on dark were turned into black lines on white."
     if framed:
@@ -118,16 +176,16 @@ def _remark(clean: bool, inverted: bool, framed: bool, width: float) -> str:
 
 
 def _reduced(drawing: Image.Image, side: int) -> RGBArray:
-    """The drawing with a longer side of `side` pixels."""
+    """The drawing with a longer side of at most `side` pixels."""
     factor = max(drawing.size) // (2 * side)
     if factor > 1:
         drawing = drawing.reduce(factor)
     scale = side / max(drawing.size)
-    to = (max(round(drawing.width * scale), 1), max(round(drawing.height * scale), 1))
     pixels = np.asarray(drawing)
-    if to == drawing.size:
+    if scale >= 1:
         return pixels
-    return np.asarray(cv2.resize(pixels, to, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
+    to = (max(round(drawing.width * scale), 1), max(round(drawing.height * scale), 1))
+    return np.asarray(cv2.resize(pixels, to, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _is_dark(pixels: RGBArray) -> bool:
@@ -171,6 +229,13 @@ def _is_photo(darkest: Layer, clean: bool) -> bool:
         return False
     slope = cv2.morphologyEx(darkest, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))[thing]
     return bool(np.count_nonzero((slope >= 3) & (slope <= 25)) > SHADED * len(slope))
+
+
+def _is_thumbnail(darkest: Layer) -> bool:
+    """Whether a tiny picture on white is a photo: away from its edges the thing has shades, and an icon has none."""
+    inner = cv2.erode((darkest < 225).astype(np.uint8), np.ones((5, 5), np.uint8), borderValue=1)
+    slope = cv2.morphologyEx(darkest, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))[inner > 0]
+    return bool(len(slope) > 0.04 * darkest.size and np.count_nonzero(slope >= 3) > 0.6 * len(slope))
 
 
 def _without_paper(pixels: RGBArray) -> RGBArray:
@@ -244,17 +309,18 @@ def _region(mask: Layer, coloured: Layer, pen: float, size: tuple[int, int]) -> 
 # --- redrawing ------------------------------------------------------------------------------------------------------
 
 
-def _redrawn(mask: Layer, hints: RGBArray, region: Box, drawn: tuple[int, int], size: int) -> Image.Image:
-    """The `region` of a drawing (of the size `drawn`) on a sheet, with all its lines in the model's pen."""
+def _redrawn(mask: Layer, hints: RGBArray, region: Box, drawn: tuple[int, int], size: int, width: float) -> Image.Image:
+    """The `region` of a drawing (of the size `drawn`) on a sheet, with all its lines `width` pixels wide at 256."""
     box = square_box(region[2] - region[0], region[3] - region[1], size)
     to = (box[2] - box[0], box[3] - box[1])
     scale = max(mask.shape) / max(drawn)
     left, top, right, bottom = (round(edge * scale) for edge in region)
+    right, bottom = max(right, left + 1), max(bottom, top + 1)
     hints = np.asarray(cv2.resize(hints[top:bottom, left:right], to, interpolation=cv2.INTER_AREA), np.uint8)
     mask = mask[top:bottom, left:right] * np.uint8(255)
     twice = cv2.resize(mask, (2 * to[0], 2 * to[1]), interpolation=cv2.INTER_LINEAR)
     mask = (twice > 127).astype(np.uint8)
-    coverage = cv2.resize(in_pen(mask, 2 * CANONICAL.width * size / REFERENCE), to, interpolation=cv2.INTER_AREA)
+    coverage = cv2.resize(in_pen(mask, 2 * width * size / REFERENCE), to, interpolation=cv2.INTER_AREA)
     sheet = np.full((size, size, 3), 255, np.uint8)
     black = cv2.cvtColor(np.rint(255 - 255 * coverage).astype(np.uint8), cv2.COLOR_GRAY2RGB)
     sheet[box[1] : box[3], box[0] : box[2]] = cv2.min(hints, black)

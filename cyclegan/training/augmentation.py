@@ -93,6 +93,8 @@ class TrainingSample:
     """How much detail ``traced`` has, F's condition: 0 outlines, 1 every line."""
     sketch_detail: float = 1.0
     """How much ``sketch`` has."""
+    background: bool = False
+    """Whether ``colour_map`` is the blurred photo, background and all."""
 
 
 def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: np.random.Generator) -> TrainingSample:
@@ -112,12 +114,13 @@ def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng:
     sketch, lines = (_rgb(ink(drawn, pen, np.random.default_rng(seed))) for pen in (style, even))
     hints = colour_hints(real, drawing, rng, picked=True) if hinted else np.full_like(real, 255)
     coloured = bool((hints < 255).any())
+    smooth = not coloured and rng.random() < config.smooth_prob
     if coloured and rng.random() < COLOURED_PEN_PROB:
         sketch = _in_pens(sketch, real, drawing.mask())
     sketch = np.minimum(sketch, hints)
     if coloured:
         colours = colour_map(sketch)
-    elif rng.random() < config.smooth_prob:
+    elif smooth:
         colours = _smooth_colours(real, config.size, rng)
     else:
         outlined = _on_photo(regions(sketch), real)
@@ -129,7 +132,7 @@ def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng:
         colours[outside(outlined, sketch)] = PAPER
     detail = _random_detail(rng) if config.vary_detail else 1.0
     traced = _rgb(ink(at_detail(drawing, min(detail / COMPLETE, 1)) if config.vary_detail else drawing, CANONICAL, rng))
-    return TrainingSample(sketch, lines, real, traced, hints, colours, paired=True, coloured=coloured, detail=detail)
+    return TrainingSample(sketch, lines, real, traced, hints, colours, True, coloured, detail, background=smooth)
 
 
 def scene_sample(photo: RGBArray, drawing: Drawing, side: int, size: int, rng: np.random.Generator) -> TrainingSample:
@@ -150,7 +153,7 @@ def scene_sample(photo: RGBArray, drawing: Drawing, side: int, size: int, rng: n
     target = _rgb(ink(lines, replace(CANONICAL, width=CANONICAL.width * REFERENCE / size), rng))
     real, colours = (_on_sheet(picture, size) for picture in (real, _smooth_colours(real, size, rng)))
     blank = np.full_like(real, 255)
-    return TrainingSample(sketch, black, real, target, blank, colours, True, False, detail, detail)
+    return TrainingSample(sketch, black, real, target, blank, colours, True, False, detail, detail, background=True)
 
 
 def pasted(

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from cyclegan import images
-from cyclegan.config import ConfigError, DataConfig
+from cyclegan.config import MAX_DETAIL_SIDE, ConfigError, DataConfig
 from cyclegan.drawing.coherent_lines import coherent_lines
 from cyclegan.drawing.inking import Drawing
 from cyclegan.drawing.tracing import WORK_SIZE, trace
@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
 """``sketch``, ``lines``, ``photo``, ``traced``, ``hints``, ``colour_map``: B×3×H×W in [-1, 1], as
-``augmentation.TrainingSample`` describes them; ``paired``, ``coloured``: B booleans; ``detail``, ``sketch_detail``: B
-float32."""
+``augmentation.TrainingSample`` describes them; ``paired``, ``coloured``, ``background``: B booleans; ``detail``,
+``sketch_detail``: B float32."""
 
 IMAGES = ("sketch", "lines", "photo", "traced", "hints", "colour_map")
-FLAGS = ("paired", "coloured")
+FLAGS = ("paired", "coloured", "background")
 AMOUNTS = ("detail", "sketch_detail")
 SCENE_SCALES = (1.0, 1.5, 2.1, 3.0, 4.0)
 """How many times as long as a sheet the longer side of a scene is: networks have to know photos of any scale."""
@@ -83,7 +83,9 @@ class UnpairedImages(Dataset[Batch]):
     def _scene(self, rng: np.random.Generator) -> TrainingSample:
         """A random scene at a random scale."""
         path, side = self.scenes[rng.integers(len(self.scenes))], max(self.config.size, MIN_SCENE_SIDE)
-        longer = round(side * float(rng.choice(SCENE_SCALES)))
+        if rng.random() < self.config.fine_prob:
+            side *= 2
+        longer = round(side * float(rng.choice([s for s in SCENE_SCALES if side * s <= MAX_DETAIL_SIDE] or [1.0])))
         photo = images.to_rgb(images.open_image(path))
         left, top, right, bottom = images.square_box(*photo.size, longer)
         pixels = np.asarray(images.resize(photo, (right - left, bottom - top)))

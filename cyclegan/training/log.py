@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cyclegan import images
-from cyclegan.colour.colour_map import without_colour_strokes
+from cyclegan.colour.colour_map import condition, without_colour_strokes
 from cyclegan.config import GeneratorConfig
 
 
@@ -86,7 +86,9 @@ def sample_sheet(G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Pat
     def photo_of(drawings: Tensor) -> Tensor:
         if not config.colour_map:
             return G(drawings)
-        return G(without_colour_strokes(drawings, batch["colour_map"]), batch["colour_map"])
+        colours = batch["colour_map"]
+        told = condition(colours, batch["background"], config.of("G").condition_channels)
+        return G(without_colour_strokes(drawings, colours), told)
 
     def sketch_of(photos: Tensor) -> Tensor:
         return F(photos, batch["detail"][:, None, None, None].expand_as(photos[:, :1])) if config.detail else F(photos)

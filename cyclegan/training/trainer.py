@@ -15,7 +15,7 @@ from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cyclegan import losses
-from cyclegan.colour.colour_map import colour_maps, without_colour_strokes
+from cyclegan.colour.colour_map import colour_maps, condition, without_colour_strokes
 from cyclegan.config import ConfigError, LossConfig, TrainConfig
 from cyclegan.models import Discriminator, Generator
 from cyclegan.training.data import Batch
@@ -131,7 +131,7 @@ class CycleGAN:
         sketch, lines, photo, colours = batch["sketch"], batch["lines"], batch["photo"], batch["colour_map"]
         images = {}
         if "photo" in schedule.domains or schedule.cycle_sketch:
-            images["fake_photo"] = self._paint(sketch, colours)
+            images["fake_photo"] = self._paint(sketch, colours, batch["background"])
         if "sketch" in schedule.domains or schedule.cycle_photo:
             images["fake_sketch"] = self._draw(photo, batch["detail"])
         with _running_statistics_kept(self.G, self.F):
@@ -140,17 +140,23 @@ class CycleGAN:
             if schedule.cycle_photo:
                 drawn = images["fake_sketch"]
                 drawn = self._noisy(drawn.detach() if self.config.loss.stop_gradient else drawn)
-                images["cycled_photo"] = self._paint(torch.minimum(drawn, batch["hints"]), colours)
+                images["cycled_photo"] = self._paint(torch.minimum(drawn, batch["hints"]), colours, batch["background"])
             if schedule.identity:
                 if "photo" in schedule.domains:
-                    images["same_photo"] = self.G(photo, colour_maps(photo) if self.G.condition_channels else None)
+                    images["same_photo"] = self.G(photo, self._condition(colour_maps(photo), batch["background"]))
                 if "sketch" in schedule.domains:
                     images["same_sketch"] = self._draw(lines)
         return images
 
-    def _paint(self, sketch: Tensor, colours: Tensor) -> Tensor:
+    def _paint(self, sketch: Tensor, colours: Tensor, background: Tensor) -> Tensor:
         """G(sketch), with the colour strokes in the colour map instead of the sketch if G takes one."""
-        return self.G(without_colour_strokes(sketch, colours), colours) if self.G.condition_channels else self.G(sketch)
+        if not self.G.condition_channels:
+            return self.G(sketch)
+        return self.G(without_colour_strokes(sketch, colours), self._condition(colours, background))
+
+    def _condition(self, colours: Tensor, background: Tensor) -> Tensor | None:
+        channels = self.G.condition_channels
+        return condition(colours, background, channels) if channels else None
 
     def _draw(self, photo: Tensor, detail: Tensor | None = None) -> Tensor:
         """F(photo), with ``detail`` (B numbers; None: every line) if F takes it."""
@@ -307,7 +313,7 @@ class CycleGAN:
         """Fine-tune trained networks; optimizers and pools start afresh.
 
         A G that was trained at half the resolution has no local enhancer yet, and gets an untrained one. An F without
-        detail control gets it by input weights of zero.
+        detail control, or a G that was not told of backgrounds, gets it by input weights of zero.
 
         Raises:
             ConfigError: the networks are others than the config's.
@@ -315,7 +321,8 @@ class CycleGAN:
         for name, state in networks.items():
             own = self.networks[name].state_dict()
             new = {key: tensor for key, tensor in own.items() if key.startswith("local_enhancer.")}
-            widened = {key: _with_inputs_of(own[key], tensor) for key, tensor in state.items() if key in own}
+            noise = int(name == "G" and self.config.generator.noise_input)
+            widened = {key: _with_inputs_of(own[key], tensor, noise) for key, tensor in state.items() if key in own}
             try:
                 self.networks[name].load_state_dict(new | dict(state) | widened)
             except RuntimeError as error:
@@ -347,11 +354,13 @@ def _moving_average(decay: float) -> Callable[..., None]:
     return average
 
 
-def _with_inputs_of(own: Tensor, given: Tensor) -> Tensor:
-    """``given``, the weights of a convolution, with zeros for the last inputs that only ``own`` has."""
+def _with_inputs_of(own: Tensor, given: Tensor, last: int) -> Tensor:
+    """``given``, the weights of a convolution, with zeros for the inputs that only ``own`` has, before the ``last``."""
     if own.ndim != 4 or own.shape[1] <= given.shape[1]:
         return given
-    return torch.cat((given, given.new_zeros(len(given), own.shape[1] - given.shape[1], *given.shape[2:])), dim=1)
+    zeros = given.new_zeros(len(given), own.shape[1] - given.shape[1], *given.shape[2:])
+    before, after = given.split((given.shape[1] - last, last), dim=1)
+    return torch.cat((before, zeros, after), dim=1)
 
 
 @contextmanager
