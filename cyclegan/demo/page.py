@@ -51,6 +51,8 @@ def build_demo(translator: Translator | None, examples: Path = EXAMPLES, problem
         drawn.edit.click(lambda: gr.Tabs(selected="draw"), None, tabs, queue=False, api_visibility="private")
         foot.render()
         api(translator, problem)
+
+        gr.HTML('<p role="status"></p>', elem_id="status", js_on_load=(WEB / "names.js").read_text(encoding="utf-8"))
     return demo
 
 
@@ -61,7 +63,13 @@ def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> None:
         neutral_hue="zinc",
         font=("system-ui", "sans-serif"),
         font_mono=("ui-monospace", "monospace"),
-    ).set(body_text_color_subdued="*neutral_500", body_text_color_subdued_dark="*neutral_400")
+    ).set(
+        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued_dark="*neutral_400",
+        color_accent="*primary_600",  # 500 is too pale for letters, and for white ones on it
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+    )
     demo.launch(
         server_name=host,
         server_port=port,

@@ -8,3 +8,6 @@ export const finder = (root) => ({
 
 export const press = (button, on) => button.setAttribute("aria-pressed", on);
 export const isPressed = (button) => button?.getAttribute("aria-pressed") === "true";
+
+/** For a button that does nothing now, but may be the one in use: it keeps the focus. */
+export const disable = (button, on) => button.setAttribute("aria-disabled", on);

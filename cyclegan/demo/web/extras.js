@@ -108,7 +108,10 @@ export function createExtras(element, drawn, photo) {
 
   const works = { vary, film };
   findAll("[data-extra]").forEach((button) => button.addEventListener("click", () => run(works[button.dataset.extra])));
-  find(".stop").addEventListener("click", () => run(async () => ""));
+  find(".stop").addEventListener("click", () => {
+    find("[data-extra]").focus(); // the button itself goes
+    run(async () => "");
+  });
 
   // --- save -----------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 import { createCanvas } from "./canvas.js";
 import { createExtras } from "./extras.js";
 import { createPhoto } from "./photo.js";
+import { setUpToolbars } from "./toolbars.js";
 
 /** `element`: the mounted component; `props`: what draw.py passed; `server`: its functions. */
 export function mount(element, props, server) {
@@ -15,5 +16,6 @@ export function mount(element, props, server) {
   );
   photo = createPhoto(element, server, drawn);
   createExtras(element, drawn, photo);
+  setUpToolbars(element);
   return drawn.start();
 }

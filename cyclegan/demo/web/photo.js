@@ -4,7 +4,8 @@
 // frames never queue up, and an answer is shown only if nothing newer was shown or cleared before it came.
 
 import { coloursOf, seedOf } from "./ink.js";
-import { finder, isPressed, press } from "./elements.js";
+import { disable, finder, isPressed, press } from "./elements.js";
+import { SCRAMBLED, readsBack } from "./readback.js";
 
 const FRAME_GAP = 30; // ms between an answer and the next frame: room for the pen itself
 export const RETRY_GAP = 1000; // ms
@@ -43,8 +44,8 @@ export function createPhoto(element, server, drawn) {
   function request() {
     version += 1;
     find(".draw").classList.toggle("empty", drawn.isEmpty());
-    find('[data-action="undo"]').disabled = !drawn.canUndo();
-    find('[data-action="redo"]').disabled = !drawn.canRedo();
+    disable(find('[data-action="undo"]'), !drawn.canUndo());
+    disable(find('[data-action="redo"]'), !drawn.canRedo());
     if (drawn.isDrawing()) peek(false);
     if (drawn.isEmpty()) {
       sent = shown = version;
@@ -59,7 +60,9 @@ export function createPhoto(element, server, drawn) {
     waiting = true;
     const [mine, final] = [version, !drawn.isDrawing()];
     sent = mine;
-    const answer = await ask("redraw", { ...question(drawn.drawing(), drawn.canvas), final, judge: isPressed(judge) });
+    const answer = readsBack()
+      ? await ask("redraw", { ...question(drawn.drawing(), drawn.canvas), final, judge: isPressed(judge) })
+      : { error: SCRAMBLED };
     let gap = FRAME_GAP;
     if (!answer || answer.busy) {
       showMessage(trouble(answer));
