@@ -22,6 +22,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Channels = Annotated[int, Field(ge=1, le=4096)]
 Blocks = Annotated[int, Field(ge=0, le=16)]
 Side = Annotated[int, Field(ge=32, le=2048)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 MAX_DETAIL_SIDE = 1024
 """Pixels along the longer side of the largest photo that an F with detail control draws at its own scale."""
@@ -199,18 +200,21 @@ class TrainConfig(Frozen):
     learning_rate: float = Field(2e-4, gt=0)
     discriminator_lr_ratio: float = Field(1.0, gt=0)
     """The discriminators' learning rate relative to the generators' (Heusel et al., NeurIPS 2017: two time scales)."""
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[Decay, Decay] = (0.5, 0.999)
+    """Adam's decay of the averages of gradients and of their squares."""
     ema: float = Field(0.998, ge=0, lt=1)
     """Decay per step of the moving average of the generators, which is what is evaluated and exported."""
     pool: int = Field(50, ge=0)
     """Generated images kept for each discriminator (history pool); 0 shows it only the newest."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     bfloat16: bool = True
     """Autocast to bfloat16: 1.4 times as fast on processors with native support."""
     log_every: PositiveInt = 50
     """Steps a row of the CSV averages over."""
     sample_minutes: float = Field(5.0, gt=0)
     checkpoint_minutes: float = Field(5.0, gt=0)
+    keep_checkpoints: PositiveInt = 2
+    """Checkpoints kept, the newest included: if that is damaged, the one before takes its place."""
 
 
 class WeightsConfig(Frozen):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import multiprocessing
+import os
 import signal
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -37,6 +41,8 @@ FLAGS = ("paired", "coloured")
 AMOUNTS = ("detail", "sketch_detail")
 SCENE_SCALES = (1.0, 1.5, 2.1, 3.0, 4.0)
 """How many times as long as a sheet the longer side of a scene is: networks have to know photos of any scale."""
+MAX_ATTEMPTS = 20
+"""Images tried for one sample: more that fail in a row are a disk that is gone, not a few bad files."""
 MIN_SCENE_SIDE = 256
 """Pixels that a sheet at least spans when lines are looked for: fewer show too little."""
 
@@ -67,8 +73,30 @@ class UnpairedImages(Dataset[Batch]):
         self._drawings: dict[Path, Drawing] = {}  # 40 ms to trace, some 20 kB to keep
 
     def __getitem__(self, number: int) -> Batch:
-        """Sample ``number`` (0, 1, 2, …) without the batch dimension."""
-        rng = np.random.default_rng((self.seed, number))
+        """Sample ``number`` (0, 1, 2, …) without the batch dimension.
+
+        Raises:
+            ConfigError: not one of many images can be opened.
+        """
+        return self.sample(number)[0]
+
+    def sample(self, number: int) -> tuple[Batch, list[str]]:
+        """Sample ``number``, and why images that were wanted for it could not be opened: others took their place.
+
+        Raises:
+            ConfigError: not one of many images can be opened.
+        """
+        problems: list[str] = []
+        for attempt in range(MAX_ATTEMPTS):
+            rng = np.random.default_rng((self.seed, number, attempt) if attempt else (self.seed, number))
+            wanted = int(rng.integers(len(self.photos))) if attempt else number
+            try:
+                return self._sample(wanted, rng), problems
+            except images.ImageError as error:
+                problems.append(str(error))
+        raise ConfigError(f"{MAX_ATTEMPTS} images in a row cannot be opened; are they still there? {problems[-1]}")
+
+    def _sample(self, number: int, rng: np.random.Generator) -> Batch:
         if self.scenes and rng.random() < self.config.scene_prob:
             return _tensors(self._scene(rng))
         path = self.photo(number)
@@ -112,17 +140,66 @@ def _tensors(sample: TrainingSample) -> Batch:
     return tensors | flags | amounts
 
 
-def batches(config: DataConfig, seed: int, start: int, stop: int) -> Iterator[Batch]:
-    """Batches number ``start`` to ``stop``; the same whatever came before and however many workers there are."""
+def batches(config: DataConfig, seed: int, start: int, stop: int) -> Generator[Batch]:
+    """Batches number ``start`` to ``stop``; the same whatever came before and however many workers there are.
+
+    Images that can no longer be opened are named once, and others take their place. Close the generator
+    (`contextlib.closing`) to end the workers.
+
+    Raises:
+        ConfigError: a folder is missing or has no image, or not one of many images can be opened.
+    """
     numbers = range(start * config.batch, stop * config.batch)
-    loader = DataLoader(
-        UnpairedImages(config, seed),
-        batch_size=config.batch,
-        sampler=numbers,
-        num_workers=config.workers,
-        worker_init_fn=_as_worker,
+    dataset = UnpairedImages(config, seed)
+    loader = iter(
+        DataLoader(
+            _Reported(dataset),
+            batch_size=config.batch,
+            sampler=numbers,
+            num_workers=config.workers,
+            collate_fn=_collate,
+            worker_init_fn=_as_worker,
+        )
     )
-    return iter(loader)
+    named: set[str] = set()
+    try:
+        for batch, problems in loader:
+            for problem in problems:
+                if problem not in named:
+                    log.warning("%s Other images take its place.", problem)
+                    named.add(problem)
+            if batch is None:
+                raise ConfigError(problems[-1])
+            yield batch
+    finally:
+        _end_workers(loader)
+
+
+class _Reported(Dataset[tuple[Batch | None, list[str]]]):
+    """Samples with what went wrong: errors would cross from a worker with its traceback for a message."""
+
+    def __init__(self, dataset: UnpairedImages):
+        self.dataset = dataset
+
+    def __getitem__(self, number: int) -> tuple[Batch | None, list[str]]:
+        try:
+            return self.dataset.sample(number)
+        except ConfigError as error:
+            return None, [str(error)]
+
+
+def _collate(samples: list[tuple[Batch | None, list[str]]]) -> tuple[Batch | None, list[str]]:
+    problems = [problem for _, some in samples for problem in some]
+    tensors = [batch for batch, _ in samples if batch is not None]
+    return (default_collate(tensors) if len(tensors) == len(samples) else None), problems
+
+
+def _end_workers(loader: Any) -> None:
+    """At once, whatever they do: they ignore polite signals, and the process would wait for them as it ends."""
+    if workers := getattr(loader, "_workers", ()):
+        loader._shutdown_workers()  # which `del` would do, were there not the traceback of an error to hold on to it
+        for worker in workers:
+            worker.kill()
 
 
 def samples(config: DataConfig, seed: int, count: int = 8) -> Batch:
@@ -174,9 +251,18 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def _as_worker(_: int) -> None:
-    """One thread each, so that the other cores are left to the networks. SIGINT and SIGTERM, which reach all processes
-    of a run, are left to the loop: it ends its workers once the current step is saved."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    """One thread each, so that the other cores are left to the networks. Signals to stop, which reach all processes of
+    a run, are left to the loop: it ends its workers once the current step is saved, and they end with its process."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    """PyTorch's workers look for their parent, too, but as they end they wait for a queue that nobody reads."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
