@@ -103,9 +103,13 @@ class DataConfig(Frozen):
     """Two folders, of any nesting. Without sketches, or beside them, drawings are made from the photos."""
 
     photos: Path
+    """A folder of photos, or a data set as ``training/files.py`` lists them: trainA and trainB, pictures A|B, a CSV."""
     sketches: Path | None = None
     paired_prob: float = Field(1.0, ge=0, le=1)
-    """Probability that a sample's drawing is made from its photo; the others are unpaired, of ``sketches``."""
+    """Probability that a sample's drawing belongs to its photo: given with it or, if there is none, made from it. The
+    others are unpaired, of ``sketches``."""
+    match_names: bool = True
+    """Whether photos and sketches of the same names are pairs, if nearly all are."""
     scenes: Path | None = None
     """Photos of any kind, with their backgrounds. They are cropped, drawn with coherent lines in a random amount of
     detail, and G's colour map is the blurred photo."""
@@ -132,6 +136,15 @@ class DataConfig(Frozen):
     between, photos of a folder n times smaller than the largest are repeated about n^folder_balance times."""
     min_scale: float = Field(0.6, gt=0, le=1)
     """Smallest size of the object, relative to the fitted photo."""
+    crop_from: Side | None = None
+    """Side that images are resized to before a random crop of ``size``, mirrored or not, as in CycleGAN (286 to 256).
+    None fits them on a white sheet, where they are moved, turned and scaled."""
+
+    @model_validator(mode="after")
+    def _crops_fit(self) -> DataConfig:
+        if self.crop_from and self.crop_from < self.size:
+            raise ValueError(f"crop_from is {self.crop_from}, smaller than size, {self.size}")
+        return self
 
 
 class LossConfig(Frozen):
@@ -215,6 +228,12 @@ class TrainConfig(Frozen):
     checkpoint_minutes: float = Field(5.0, gt=0)
     keep_checkpoints: PositiveInt = 2
     """Checkpoints kept, the newest included: if that is damaged, the one before takes its place."""
+
+    @model_validator(mode="after")
+    def _crops_have_no_colour_map(self) -> TrainConfig:
+        if self.data.crop_from and self.generator.colour_map:
+            raise ValueError("data.crop_from is for images as they are, without colour map: generator.colour_map=false")
+        return self
 
 
 class WeightsConfig(Frozen):

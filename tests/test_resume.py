@@ -19,7 +19,7 @@ import torch
 from cyclegan.config import ConfigError, TrainConfig
 from cyclegan.training import checkpoint, loop
 from cyclegan.training.checkpoint import SaveError, checkpoints, load_checkpoint, save_checkpoint
-from cyclegan.training.data import Batch, batches
+from cyclegan.training.data import Batch, UnpairedImages, batches
 from cyclegan.training.loop import train
 from cyclegan.training.trainer import CycleGAN, NonFiniteLossError
 from tests.training_fixtures import CPU, same
@@ -207,7 +207,7 @@ def test_losses_are_the_same_when_a_row_is_interrupted(config: TrainConfig, tmp_
 def test_a_photo_that_vanishes_or_rots_costs_one_warning(config: TrainConfig, caplog) -> None:
     paths = sorted(config.data.photos.iterdir())
     settings = changed(config, workers=1).data
-    data = batches(settings, 0, 0, 12)
+    data = batches(UnpairedImages(settings, 0), 0, 12)
     next(data)
     paths[0].unlink()
     paths[1].write_bytes(paths[1].read_bytes()[:100])
@@ -219,7 +219,7 @@ def test_a_photo_that_vanishes_or_rots_costs_one_warning(config: TrainConfig, ca
 
 
 def test_photos_that_all_vanish_end_the_run_in_one_sentence(config: TrainConfig) -> None:
-    data = batches(changed(config, workers=1).data, 0, 0, 100)
+    data = batches(UnpairedImages(changed(config, workers=1).data, 0), 0, 100)
     next(data)
     for path in config.data.photos.iterdir():
         path.unlink()

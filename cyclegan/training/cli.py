@@ -19,7 +19,7 @@ from pathlib import Path
 # each other a step takes a quarter less time.
 os.environ.setdefault("OMP_WAIT_POLICY", "active")
 
-from cyclegan.config import ConfigError, load_train_config
+from cyclegan.config import ConfigError, TrainConfig, load_train_config
 from cyclegan.devices import pick_device
 from cyclegan.hub import load_weights
 from cyclegan.weights import FILES, WeightsError
@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("config", help=f"a TOML file, or one of {', '.join(named)}")
     parser.add_argument("--resume", action="store_true", help="continue from the run folder's checkpoint")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as data.photos=my_photos")
-    parser.add_argument("--dry-run", action="store_true", help="check settings and folders, count parameters, and stop")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check settings and folders, write a sheet of samples, and stop"
+    )
     parser.add_argument("--keep", type=int, metavar="N", help="keep the newest N checkpoints (default 2)")
     options = parser.parse_args(arguments)
     return _exit_code(lambda: _train(options))
@@ -82,9 +84,7 @@ def _exit_code(work: Callable[[], int]) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from cyclegan.training.data import UnpairedImages
     from cyclegan.training.loop import train
-    from cyclegan.training.trainer import CycleGAN
 
     kept = [] if options.keep is None else [f"keep_checkpoints={options.keep}"]
     config = load_train_config(_config_file(options.config), options.set + kept)
@@ -92,13 +92,27 @@ def _train(options: argparse.Namespace) -> int:
     if config.start_from and not options.resume:
         start = load_weights(config.start_from, discriminators=True)
     if options.dry_run:
-        data = UnpairedImages(config.data, config.seed)
-        log.info("%d photos and %d sketches to train on.", len(data.photos), len(data.sketches))
-        for name, network in CycleGAN(config, pick_device()).networks.items():
-            log.info("%-22s %.2f M parameters", FILES[name], sum(p.numel() for p in network.parameters()) / 1e6)
-        return 0
+        return _dry_run(config)
     model = train(config, options.resume, start)
     return 0 if model.global_step >= config.steps else STOPPED
+
+
+def _dry_run(config: TrainConfig) -> int:
+    """Say what there is, and show some of it as the networks would see it."""
+    from cyclegan.training.data import samples
+    from cyclegan.training.files import find_images
+    from cyclegan.training.log import data_sheet
+    from cyclegan.training.trainer import CycleGAN
+
+    found = find_images(config.data)
+    log.info("%s", found)
+    for name, network in CycleGAN(config, pick_device()).networks.items():
+        log.info("%-22s %.2f M parameters", FILES[name], sum(p.numel() for p in network.parameters()) / 1e6)
+    sheet = config.run.with_name(f"{config.run.name}-samples.jpg")
+    sheet.parent.mkdir(parents=True, exist_ok=True)
+    data_sheet(samples(config.data, config.seed, found), sheet)
+    log.info("Eight samples as the networks would see them: %s", sheet)
+    return 0
 
 
 def _config_file(name: str) -> Path:

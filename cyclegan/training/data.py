@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import multiprocessing
 import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,16 @@ from cyclegan.config import ConfigError, DataConfig
 from cyclegan.drawing.coherent_lines import coherent_lines
 from cyclegan.drawing.inking import Drawing
 from cyclegan.drawing.tracing import WORK_SIZE, trace
-from cyclegan.training.augmentation import TrainingSample, paired_sample, scene_sample, unpaired_sample
+from cyclegan.training.augmentation import (
+    TrainingSample,
+    cropped_sample,
+    given_pair_sample,
+    paired_sample,
+    scene_sample,
+    unpaired_sample,
+)
+from cyclegan.training.files import Found, Half, Listing, find_images, open_photo
+from cyclegan.training.files import held_out as held_out
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +50,8 @@ SCENE_SCALES = (1.0, 1.5, 2.1, 3.0, 4.0)
 """How many times as long as a sheet the longer side of a scene is: networks have to know photos of any scale."""
 MAX_ATTEMPTS = 20
 """Images tried for one sample: more that fail in a row are a disk that is gone, not a few bad files."""
+MAX_DRAWINGS = 10_000
+"""Drawings that a worker remembers: some 200 MB."""
 MIN_SCENE_SIDE = 256
 """Pixels that a sheet at least spans when lines are looked for: fewer show too little."""
 
@@ -50,27 +59,21 @@ MIN_SCENE_SIDE = 256
 class UnpairedImages(Dataset[Batch]):
     """Samples without end, by number: photos in a new random order each epoch, each with a drawing.
 
-    The drawing is made from the photo (``paired_prob`` of the samples, and all of them when there is no sketch folder),
-    or is any one of the sketch folder: real CycleGAN data, which no photo belongs to.
+    The drawing belongs to the photo (``paired_prob`` of the samples, and all of them when there are no sketches): given
+    with it, or traced. Or it is any sketch: real CycleGAN data, which no photo belongs to.
     """
 
-    def __init__(self, config: DataConfig, seed: int, held_out: bool = False):
-        """``held_out``: the files kept back for evaluation instead of those to train on.
+    def __init__(self, config: DataConfig, seed: int, listing: Listing | None = None):
+        """``listing``: what `find_images` found for training or kept back; None looks for what there is to train on.
 
         Raises:
-            ConfigError: a folder is missing or has no image for this.
+            ConfigError: a folder is missing or has no image to train on.
         """
         self.config, self.seed = config, seed
-        photos = _files(config.photos, "data.photos", config.held_out, held_out)
-        self.photos = photos if held_out else _balanced(photos, config.folder_balance)
-        self.sketches: list[Path] = []
-        if config.sketches and config.paired_prob < 1:
-            self.sketches = _files(config.sketches, "data.sketches", config.held_out, held_out)
-        self.scenes: list[Path] = []
-        if config.scenes and config.scene_prob:
-            self.scenes = _files(config.scenes, "data.scenes", config.held_out, held_out)
-        self._scene_lines: dict[tuple[Path, int], Drawing] = {}  # 0.3 s to find, some 100 kB to keep
-        self._drawings: dict[Path, Drawing] = {}  # 40 ms to trace, some 20 kB to keep
+        self.listing = listing or find_images(config).training
+        self.photos = _balanced(self.listing.photos, config.folder_balance)
+        self.sketches, self.scenes = self.listing.sketches, self.listing.scenes
+        self._drawings: dict[tuple[Path, int], Drawing] = {}
 
     def __getitem__(self, number: int) -> Batch:
         """Sample ``number`` (0, 1, 2, …) without the batch dimension.
@@ -99,38 +102,50 @@ class UnpairedImages(Dataset[Batch]):
     def _sample(self, number: int, rng: np.random.Generator) -> Batch:
         if self.scenes and rng.random() < self.config.scene_prob:
             return _tensors(self._scene(rng))
-        path = self.photo(number)
-        photo = self._opened(path)
-        if self.sketches and rng.random() >= self.config.paired_prob:
-            sketch = self._opened(self.sketches[rng.integers(len(self.sketches))])
-            sample = unpaired_sample(sketch, photo, self.config, rng)
+        path, sketches = self.photo(number), self.sketches
+        photo = self._opened(path, "right")
+        unpaired = bool(sketches) and rng.random() >= self.config.paired_prob
+        sketch_path = sketches[rng.integers(len(sketches))] if unpaired else self.listing.sketch_of.get(path)
+        if not sketch_path:
+            sample = paired_sample(photo, self._traced(path, photo), self.config, rng)
+        elif self.config.crop_from:
+            sample = cropped_sample(self._opened(sketch_path, "left"), photo, self.config, rng, not unpaired)
         else:
-            sample = paired_sample(photo, self._drawing(path), self.config, rng)
+            given = unpaired_sample if unpaired else given_pair_sample
+            sample = given(self._opened(sketch_path, "left"), photo, self.config, rng)
         return _tensors(sample)
 
     def _scene(self, rng: np.random.Generator) -> TrainingSample:
         """A random scene at a random scale."""
         path, side = self.scenes[rng.integers(len(self.scenes))], max(self.config.size, MIN_SCENE_SIDE)
         longer = round(side * float(rng.choice(SCENE_SCALES)))
-        photo = images.to_rgb(images.open_image(path))
+        photo = open_photo(path, longer)
         left, top, right, bottom = images.square_box(*photo.size, longer)
         pixels = np.asarray(images.resize(photo, (right - left, bottom - top)))
-        if (path, longer) not in self._scene_lines:
-            self._scene_lines[path, longer] = coherent_lines(pixels, longer)
-        return scene_sample(pixels, self._scene_lines[path, longer], side, self.config.size, rng)
+        lines = self._remembered((path, longer), lambda: coherent_lines(pixels, longer))
+        return scene_sample(pixels, lines, side, self.config.size, rng)
 
     def photo(self, number: int) -> Path:
         """The file of sample ``number``'s photo."""
         epoch, place = divmod(number, len(self.photos))
         return self.photos[_order(self.seed, epoch, len(self.photos))[place]]
 
-    def _opened(self, path: Path) -> Image.Image:
-        return images.fit_square(images.to_rgb(images.open_image(path)), max(self.config.size, WORK_SIZE))
+    def _opened(self, path: Path, half: Half) -> Image.Image:
+        """Square: stretched if it is to be cropped, else on a white sheet."""
+        side = self.config.crop_from or max(self.config.size, WORK_SIZE)
+        picture = open_photo(path, side, half if self.listing.side_by_side else None)
+        return images.resize(picture, (side, side)) if self.config.crop_from else images.fit_square(picture, side)
 
-    def _drawing(self, path: Path) -> Drawing:
-        if path not in self._drawings:
-            self._drawings[path] = trace(np.asarray(self._opened(path)))
-        return self._drawings[path]
+    def _traced(self, path: Path, photo: Image.Image) -> Drawing:
+        return self._remembered((path, photo.width), lambda: trace(np.asarray(photo)))
+
+    def _remembered(self, key: tuple[Path, int], draw: Callable[[], Drawing]) -> Drawing:
+        """Drawings of the photos seen last: 40 ms to trace (scenes 0.3 s), some 20 kB to keep (scenes 100 kB)."""
+        drawing = self._drawings.pop(key, None) or draw()
+        self._drawings[key] = drawing
+        if len(self._drawings) > MAX_DRAWINGS:
+            del self._drawings[next(iter(self._drawings))]
+        return drawing
 
 
 def _tensors(sample: TrainingSample) -> Batch:
@@ -140,17 +155,17 @@ def _tensors(sample: TrainingSample) -> Batch:
     return tensors | flags | amounts
 
 
-def batches(config: DataConfig, seed: int, start: int, stop: int) -> Generator[Batch]:
+def batches(dataset: UnpairedImages, start: int, stop: int) -> Generator[Batch]:
     """Batches number ``start`` to ``stop``; the same whatever came before and however many workers there are.
 
     Images that can no longer be opened are named once, and others take their place. Close the generator
     (`contextlib.closing`) to end the workers.
 
     Raises:
-        ConfigError: a folder is missing or has no image, or not one of many images can be opened.
+        ConfigError: not one of many images can be opened.
     """
+    config = dataset.config
     numbers = range(start * config.batch, stop * config.batch)
-    dataset = UnpairedImages(config, seed)
     loader = iter(
         DataLoader(
             _Reported(dataset),
@@ -202,32 +217,10 @@ def _end_workers(loader: Any) -> None:
             worker.kill()
 
 
-def samples(config: DataConfig, seed: int, count: int = 8) -> Batch:
+def samples(config: DataConfig, seed: int, found: Found, count: int = 8) -> Batch:
     """A fixed batch of samples to look at: held-out ones, or where the folder is too small for any, training ones."""
-    dataset = UnpairedImages(config, seed, held_out=True)
-    if not dataset.photos:
-        dataset = UnpairedImages(config, seed)
+    dataset = UnpairedImages(config, seed, found.held_out if found.held_out.photos else found.training)
     return default_collate([dataset[number] for number in range(count)])
-
-
-def held_out(path: Path, share: float) -> bool:
-    """Whether a file is kept back from training: by a hash of its name, so that moves and additions change nothing."""
-    digest = hashlib.sha256(path.name.encode()).digest()
-    return int.from_bytes(digest[:4], "big") < share * 2**32
-
-
-def _files(folder: Path, setting: str, share: float, kept_back: bool) -> list[Path]:
-    if not folder.is_dir():
-        raise ConfigError(f"{setting}: there is no folder {folder}.")
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    with ThreadPoolExecutor() as threads:
-        usable = list(threads.map(_usable, paths))
-    if bad := [path.name for path, good in zip(paths, usable, strict=True) if not good]:
-        log.warning("%s: skipped %d files that are not usable images: %s", setting, len(bad), ", ".join(bad))
-    chosen = [path for path, good in zip(paths, usable, strict=True) if good and held_out(path, share) == kept_back]
-    if not chosen and not kept_back:
-        raise ConfigError(f"{setting}: {folder} has no images to train on.")
-    return chosen
 
 
 def _balanced(photos: list[Path], balance: float) -> list[Path]:
@@ -235,14 +228,6 @@ def _balanced(photos: list[Path], balance: float) -> list[Path]:
     counts = Counter(path.parent for path in photos)
     largest = max(counts.values())
     return [path for path in photos for _ in range(round((largest / counts[path.parent]) ** balance))]
-
-
-def _usable(path: Path) -> bool:
-    try:
-        images.open_image(path)
-    except images.ImageError:
-        return False
-    return True
 
 
 @lru_cache(maxsize=2)

@@ -149,3 +149,10 @@ def sample_sheet(G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Pat
     labels = ("sketch", "photo", "cycled", "photo", "sketch", "cycled")
     rows = [[images.to_image(image) for image in row] for row in zip(*columns, strict=True)]
     images.grid(rows, labels).save(path, quality=92)
+
+
+def data_sheet(batch: dict[str, Tensor], path: Path) -> None:
+    """Save what the networks are shown of a ``data.Batch``, one row per sample."""
+    columns = {"sketch": "sketch", "colours": "colour_map", "lines": "lines", "photo": "photo", "its sketch": "traced"}
+    rows = zip(*(batch[name] for name in columns.values()), strict=True)
+    images.grid([[images.to_image(image) for image in row] for row in rows], tuple(columns)).save(path, quality=92)

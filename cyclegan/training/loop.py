@@ -20,7 +20,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from cyclegan.config import ConfigError, TrainConfig, parse
 from cyclegan.devices import pick_device
 from cyclegan.training.checkpoint import CHECKPOINT, SaveError, checkpoints, load_checkpoint, save_checkpoint
-from cyclegan.training.data import Batch, batches, samples
+from cyclegan.training.data import Batch, UnpairedImages, batches, samples
+from cyclegan.training.files import Found, find_images
 from cyclegan.training.log import Progress, Tracker, sample_sheet
 from cyclegan.training.trainer import CycleGAN, NonFiniteLossError
 from cyclegan.weights import Weights
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 CONFIG = "config.json"
 START = "started_from.json"
 """What trained the weights that a fine-tuned run started from."""
-LOCK = ".lock"
+LOCK, INDEX = ".lock", ".images.json"
 FIXED = ("generator", "discriminator", "seed", "data.size", "data.batch", "loss.gan_mode")
 """Settings without which a run is another: its networks, its order of samples, its pools."""
 
@@ -53,6 +54,7 @@ def train(config: TrainConfig, resume: bool = False, start: Weights | None = Non
             _compare_settings(config)
         elif checkpoints(config.run / CHECKPOINT):
             raise ConfigError(f"{config.run} already holds a run: continue it with --resume or choose another folder.")
+        found = find_images(config.data, config.run / INDEX)
         model = CycleGAN(config, pick_device())
         state = load_checkpoint(config.run / CHECKPOINT, model) if resume else None
         if start and not resume:
@@ -64,15 +66,29 @@ def train(config: TrainConfig, resume: bool = False, start: Weights | None = Non
         _write(config.run / CONFIG, config.model_dump_json(indent=2))
         if start:
             _write(config.run / START, json.dumps(start.config.training | {"origin": start.origin}, indent=2))
-        sheet = {name: tensor.to(model.device) for name, tensor in samples(config.data, config.seed).items()}
-        with closing(batches(config.data, config.seed, model.global_step, config.steps)) as data:
-            _loop(config, model, data, tracker, sheet)
+        if state and state.get("images", found.fingerprint) != found.fingerprint:
+            log.warning("The images are not those of before: the run goes on with these, in another order.")
+        _describe(config, model, found)
+        sheet = samples(config.data, config.seed, found)
+        sheet = {name: tensor.to(model.device) for name, tensor in sheet.items()}
+        dataset = UnpairedImages(config.data, config.seed, found.training)
+        with closing(batches(dataset, model.global_step, config.steps)) as data:
+            _loop(config, model, data, tracker, sheet, {"images": found.fingerprint})
     return model
 
 
-def _loop(config: TrainConfig, model: CycleGAN, data: Iterator[Batch], tracker: Tracker, sheet: Batch) -> None:
+def _loop(
+    config: TrainConfig,
+    model: CycleGAN,
+    data: Iterator[Batch],
+    tracker: Tracker,
+    sheet: Batch,
+    origin: dict[str, Any],
+) -> None:
+    """``origin``: what a checkpoint says of the data, too."""
+
     def state() -> dict[str, Any]:
-        return model.state_dict() | tracker.state_dict()
+        return model.state_dict() | tracker.state_dict() | origin
 
     def save_sheet() -> None:
         path = tracker.samples / f"{model.global_step:07d}.jpg"
@@ -110,6 +126,22 @@ def _loop(config: TrainConfig, model: CycleGAN, data: Iterator[Batch], tracker: 
         log.info("Finished: %d steps. %s", model.global_step, _next(config))
     else:
         log.info("Stopped at step %d of %d; continue with --resume.", model.global_step, config.steps)
+
+
+def _describe(config: TrainConfig, model: CycleGAN, found: Found) -> None:
+    """What is trained on what, where and how, in two lines."""
+    data, precision = config.data, "bfloat16" if config.bfloat16 else "float32"
+    log.info("%s", found)
+    log.info(
+        "Step %d of %d, batches of %d at %d px, on %s in %s; all goes to %s.",
+        model.global_step,
+        config.steps,
+        data.batch,
+        data.size,
+        model.device,
+        precision,
+        config.run,
+    )
 
 
 def _save(path: Path, state: dict[str, Any], config: TrainConfig, must: bool) -> None:
