@@ -1,7 +1,7 @@
 # Every target sets itself up in .venv: slow once, at once afterwards. More options: make demo ARGS="--port 8000"
 
 PYTHON ?= python3
-CONFIG ?= train/configs/objects.toml
+CONFIG ?= train/configs/finetune.toml
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 

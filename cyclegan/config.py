@@ -22,6 +22,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Channels = Annotated[int, Field(ge=1, le=4096)]
 Blocks = Annotated[int, Field(ge=0, le=16)]
 Side = Annotated[int, Field(ge=32, le=2048)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 MAX_DETAIL_SIDE = 1024
 """Pixels along the longer side of the largest photo that an F with detail control draws at its own scale."""
@@ -116,9 +117,13 @@ class DataConfig(Frozen):
     """Two folders, of any nesting. Without sketches, or beside them, drawings are made from the photos."""
 
     photos: Path
+    """A folder of photos, or a data set as ``training/files.py`` lists them: trainA and trainB, pictures A|B, a CSV."""
     sketches: Path | None = None
     paired_prob: float = Field(1.0, ge=0, le=1)
-    """Probability that a sample's drawing is made from its photo; the others are unpaired, of ``sketches``."""
+    """Probability that a sample's drawing belongs to its photo: given with it or, if there is none, made from it. The
+    others are unpaired, of ``sketches``."""
+    match_names: bool = True
+    """Whether photos and sketches of the same names are pairs, if nearly all are."""
     scenes: Path | None = None
     """Photos of any kind, with their backgrounds. They are cropped, drawn with coherent lines in a random amount of
     detail, and G's colour map is the blurred photo."""
@@ -149,6 +154,15 @@ class DataConfig(Frozen):
     between, photos of a folder n times smaller than the largest are repeated about n^folder_balance times."""
     min_scale: float = Field(0.6, gt=0, le=1)
     """Smallest size of the object, relative to the fitted photo."""
+    crop_from: Side | None = None
+    """Side that images are resized to before a random crop of ``size``, mirrored or not, as in CycleGAN (286 to 256).
+    None fits them on a white sheet, where they are moved, turned and scaled."""
+
+    @model_validator(mode="after")
+    def _crops_fit(self) -> DataConfig:
+        if self.crop_from and self.crop_from < self.size:
+            raise ValueError(f"crop_from is {self.crop_from}, smaller than size, {self.size}")
+        return self
 
 
 class LossConfig(Frozen):
@@ -217,18 +231,27 @@ class TrainConfig(Frozen):
     learning_rate: float = Field(2e-4, gt=0)
     discriminator_lr_ratio: float = Field(1.0, gt=0)
     """The discriminators' learning rate relative to the generators' (Heusel et al., NeurIPS 2017: two time scales)."""
-    betas: tuple[float, float] = (0.5, 0.999)
+    betas: tuple[Decay, Decay] = (0.5, 0.999)
+    """Adam's decay of the averages of gradients and of their squares."""
     ema: float = Field(0.998, ge=0, lt=1)
     """Decay per step of the moving average of the generators, which is what is evaluated and exported."""
     pool: int = Field(50, ge=0)
     """Generated images kept for each discriminator (history pool); 0 shows it only the newest."""
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     bfloat16: bool = True
     """Autocast to bfloat16: 1.4 times as fast on processors with native support."""
     log_every: PositiveInt = 50
     """Steps a row of the CSV averages over."""
     sample_minutes: float = Field(5.0, gt=0)
     checkpoint_minutes: float = Field(5.0, gt=0)
+    keep_checkpoints: PositiveInt = 2
+    """Checkpoints kept, the newest included: if that is damaged, the one before takes its place."""
+
+    @model_validator(mode="after")
+    def _crops_have_no_colour_map(self) -> TrainConfig:
+        if self.data.crop_from and self.generator.colour_map:
+            raise ValueError("data.crop_from is for images as they are, without colour map: generator.colour_map=false")
+        return self
 
 
 class WeightsConfig(Frozen):

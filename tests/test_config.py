@@ -43,6 +43,8 @@ def test_set_overrides_in_toml_syntax_or_as_bare_words(file: Path) -> None:
     [
         ("data.fotos=x", "data.fotos: Extra inputs are not permitted"),
         ("steps=many", "steps: Input should be a valid integer"),
+        ("seed=-1", "seed: Input should be greater than or equal to 0"),
+        ("betas=[2, 3]", "betas.0: Input should be less than 1"),
         ("steps=-1", "steps: Input should be greater than 0"),
         ("loss.gan_mode=wgan", "loss.gan_mode: Input should be 'vanilla' or 'lsgan'"),
         ("generator.channels=[4, 8]", "decoder_blocks needs one entry"),

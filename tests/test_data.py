@@ -13,6 +13,8 @@ from PIL import Image
 from cyclegan.colour.palettes import COLOURWAYS
 from cyclegan.config import ConfigError, DataConfig
 from cyclegan.training.data import UnpairedImages, batches, held_out, samples
+from cyclegan.training.files import find_images
+from tests.pictures import encoded, white_png
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def test_a_batch_has_images_in_range_and_flags(photos: Path) -> None:
-    batch = next(batches(config(photos), 0, 0, 1))
+    batch = next(batches(UnpairedImages(config(photos), 0), 0, 1))
     for name in ("sketch", "lines", "photo", "traced"):
         assert batch[name].shape == (2, 3, 64, 64)
         assert batch[name].dtype == torch.float32
@@ -77,8 +79,8 @@ def test_a_sample_depends_on_seed_and_number_alone(photos: Path) -> None:
 
 def test_batches_can_start_anywhere_and_do_not_depend_on_workers(photos: Path) -> None:
     settings = config(photos)
-    whole = list(batches(settings, 0, 0, 4))
-    later = list(batches(config(photos, workers=2), 0, 2, 4))
+    whole = list(batches(UnpairedImages(settings, 0), 0, 4))
+    later = list(batches(UnpairedImages(config(photos, workers=2), 0), 2, 4))
     assert len(whole) == 4
     assert all(equal(one, other) for one, other in zip(whole[2:], later, strict=True))
 
@@ -89,22 +91,27 @@ def test_workers_start_by_every_method(photos: Path, method: str) -> None:
     before = multiprocessing.get_start_method()
     multiprocessing.set_start_method(method, force=True)
     try:
-        (batch,) = batches(config(photos, workers=1), 0, 0, 1)
+        (batch,) = batches(UnpairedImages(config(photos, workers=1), 0), 0, 1)
     finally:
         multiprocessing.set_start_method(before, force=True)
-    assert equal(batch, next(batches(config(photos), 0, 0, 1)))
+    assert equal(batch, next(batches(UnpairedImages(config(photos), 0), 0, 1)))
 
 
-def test_files_that_are_no_images_are_skipped_with_one_warning(photos: Path, caplog) -> None:
+def test_files_that_are_no_images_are_named_once_a_line_each_with_the_reason(photos: Path, caplog) -> None:
     (photos / "notes.txt").write_text("not an image")
     (photos / "empty.png").touch()
-    whole = (photos / "kind0" / "deeper" / "0.png").read_bytes()
-    (photos / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (photos / "dot.png").write_bytes(encoded(Image.new("RGB", (2, 2))).getvalue())
+    (photos / "bomb.png").write_bytes(white_png(20_000, 10_000))
     with caplog.at_level(logging.WARNING):
         assert len(UnpairedImages(config(photos), 0).photos) == 6
     (record,) = caplog.records
-    assert record.getMessage().startswith("data.photos: skipped 3 files")
-    assert all(name in record.getMessage() for name in ("notes.txt", "empty.png", "cut.png"))
+    assert record.getMessage().splitlines() == [
+        "data.photos: skipped 4 of 10 files:",
+        "  “bomb.png” has too many pixels; the limit is 16 megapixels.",
+        "  “dot.png” has only 2×2 pixels; each side needs at least 16.",
+        "  “empty.png” is empty (0 bytes); choose another file.",
+        "  “notes.txt” is not an image that can be read; use PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF.",
+    ]
 
 
 def test_empty_and_missing_folders_are_clear_errors(photos: Path, tmp_path: Path) -> None:
@@ -131,16 +138,22 @@ def test_the_split_is_a_function_of_the_name(photos: Path) -> None:
     kept = {name for name in names if held_out(name, 0.05)}
     assert 150 < len(kept) < 250
     assert all(held_out(Path("elsewhere") / name, 0.05) for name in kept)
-    train = UnpairedImages(config(photos, held_out=0.5), 0).photos
-    test = UnpairedImages(config(photos, held_out=0.5), 0, held_out=True).photos
+    found = find_images(config(photos, held_out=0.5))
+    train, test = found.training.photos, found.held_out.photos
     assert not set(train) & set(test)
     assert len(train) + len(test) == 6
 
 
 def test_samples_to_look_at_are_fixed(photos: Path) -> None:
     settings = config(photos, held_out=0.5)
-    assert equal(samples(settings, 0, 3), samples(settings, 0, 3))
-    assert samples(config(photos), 0, 3)["photo"].shape == (3, 3, 64, 64)  # none held out: training files
+    found = find_images(settings)
+    assert equal(samples(settings, 0, found, 3), samples(settings, 0, found, 3))
+    assert samples(config(photos), 0, find_images(config(photos)), 3)["photo"].shape == (
+        3,
+        3,
+        64,
+        64,
+    )  # none held out: training files
 
 
 def test_hints_colour_the_sketch_and_never_the_lines(photos: Path) -> None:
@@ -257,4 +270,4 @@ def test_scenes_are_crops_with_their_lines_and_their_own_colours(photos: Path, t
     assert len({float(crop["detail"]) for crop in crops}) > 3
     plain = UnpairedImages(config(photos), 0)[0]
     assert plain["detail"] == 1
-    assert batches(config(photos), 0, 0, 1).__next__()["detail"].dtype == torch.float32
+    assert batches(UnpairedImages(config(photos), 0), 0, 1).__next__()["detail"].dtype == torch.float32

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 from cyclegan.hub import load_weights
 from cyclegan.weights import FILES
@@ -49,14 +50,17 @@ def test_smoke_training_then_export_then_fine_tuning(tmp_path: Path) -> None:
     assert torch.allclose(again.networks["G"][key], loaded.networks["G"][key], atol=1e-3)
 
 
-def test_dry_run_counts_and_writes_nothing(tmp_path: Path, caplog) -> None:
+def test_dry_run_counts_and_writes_a_sheet_alone(tmp_path: Path, caplog) -> None:
     with caplog.at_level("INFO"):
         assert (
             main([SMOKE, "--set", f"run={tmp_path / 'run'}", "--set", "data.photos=examples/photos", "--dry-run"]) == 0
         )
-    assert "photos and 0 sketches to train on" in caplog.text
+    assert "photos to train on, 0 photos kept back (photos)." in caplog.text
     assert "generator_G.pth" in caplog.text
     assert not (tmp_path / "run").exists()
+    with Image.open(tmp_path / "run-samples.jpg") as sheet:
+        assert sheet.width > 5 * 64
+        assert sheet.height > 8 * 64
 
 
 def test_mistakes_are_one_sentence_and_exit_code_2(tmp_path: Path, caplog) -> None:

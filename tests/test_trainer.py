@@ -183,7 +183,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_name_and_step(config: TrainC
 
 def test_a_checkpoint_of_other_networks_is_refused(config: TrainConfig) -> None:
     path = config.run / "checkpoint.pt"
-    save_checkpoint(path, CycleGAN(config, CPU))
+    save_checkpoint(path, CycleGAN(config, CPU).state_dict())
     other = config.model_copy(update={"discriminator": DiscriminatorConfig(channels=(5,))})
     with pytest.raises(ConfigError, match="does not fit the config's networks"):
         load_checkpoint(path, CycleGAN(other, CPU))
@@ -193,7 +193,7 @@ def test_a_checkpoint_is_read_to_the_cpu_whatever_the_device(config: TrainConfig
     """Random generators take their states from the CPU alone; the rest copies to its own device."""
     path, model = config.run / "checkpoint.pt", CycleGAN(config, CPU)
     model.step(random_batch())
-    save_checkpoint(path, model)
+    save_checkpoint(path, model.state_dict())
     other = CycleGAN(config, CPU)
     other.device = torch.device("meta")
     load_checkpoint(path, other)
@@ -212,7 +212,7 @@ def test_networks_thaw_after_a_loss_that_is_not_finite(config: TrainConfig) -> N
 
 def test_an_interrupted_save_keeps_the_old_checkpoint(config: TrainConfig, monkeypatch) -> None:
     path, model = config.run / "checkpoint.pt", CycleGAN(config, CPU)
-    save_checkpoint(path, model)
+    save_checkpoint(path, model.state_dict())
     before = path.read_bytes()
 
     def dies(state, file) -> None:
@@ -221,7 +221,7 @@ def test_an_interrupted_save_keeps_the_old_checkpoint(config: TrainConfig, monke
 
     monkeypatch.setattr(torch, "save", dies)
     with pytest.raises(KeyboardInterrupt):
-        save_checkpoint(path, model)
+        save_checkpoint(path, model.state_dict())
     assert path.read_bytes() == before
 
 
@@ -246,7 +246,7 @@ def test_features_have_a_discriminator_of_their_own(config: TrainConfig, tmp_pat
     assert "perceptual/photo" not in losses
     assert not any(torch.equal(p, q) for p, q in zip(before, model.D_features.parameters(), strict=True))
     assert same(frozen, list(model.features.state_dict().values()))
-    save_checkpoint(tmp_path / "checkpoint.pt", model)
+    save_checkpoint(tmp_path / "checkpoint.pt", model.state_dict())
     other = CycleGAN(settings, CPU)
     load_checkpoint(tmp_path / "checkpoint.pt", other)
     assert same(model.state_dict(), other.state_dict())

@@ -1,4 +1,4 @@
-"""Train a CycleGAN: python -m train train/configs/objects.toml --set data.photos=MY_PHOTOS"""
+"""Train a CycleGAN: python -m train train/configs/finetune.toml --set data.photos=MY_PHOTOS"""
 
 import sys
 

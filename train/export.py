@@ -1,4 +1,4 @@
-"""Export a run: python -m train.export runs/objects my_weights"""
+"""Export a run: python -m train.export runs/finetune my_weights"""
 
 import sys
 

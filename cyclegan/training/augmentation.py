@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -13,6 +13,7 @@ from PIL import Image
 from cyclegan.colour.colour_map import (
     PAPER,
     colour_map,
+    has_colour_strokes,
     in_colourway,
     outside,
     region_means,
@@ -251,6 +252,41 @@ def unpaired_sample(
     blank = np.full_like(real, 255)
     colours = colour_map(drawn)
     return TrainingSample(drawn, drawn, real, drawn, blank, colours, paired=False, coloured=False)
+
+
+def given_pair_sample(
+    sketch: Image.Image, photo: Image.Image, config: DataConfig, rng: np.random.Generator
+) -> TrainingSample:
+    """From a square RGB ``sketch`` and ``photo`` that belong together, moved alike."""
+    matrix = _placement(photo.width, config, rng)
+    drawn, real = (_moved(np.asarray(picture), matrix, config.size) for picture in (sketch, photo))
+    coloured = has_colour_strokes(drawn)
+    colours = colour_map(drawn) if coloured else _smooth_colours(real, config.size, rng)
+    return TrainingSample(drawn, drawn, real, drawn, np.full_like(real, 255), colours, paired=True, coloured=coloured)
+
+
+def cropped_sample(
+    sketch: Image.Image, photo: Image.Image, config: DataConfig, rng: np.random.Generator, paired: bool
+) -> TrainingSample:
+    """Random crops of two square RGB images, mirrored or not; the same one of both if they are ``paired``.
+
+    As CycleGAN trains on two domains of colour images (appendix 7.1 and its code); there is no colour map.
+    """
+    place = _random_crop(photo.width, config.size, rng)
+    real = place(photo)
+    drawn = (place if paired else _random_crop(sketch.width, config.size, rng))(sketch)
+    blank = np.full_like(real, 255)
+    return TrainingSample(drawn, drawn, real, drawn, blank, blank, paired=paired, coloured=False)
+
+
+def _random_crop(side: int, size: int, rng: np.random.Generator) -> Callable[[Image.Image], RGBArray]:
+    left, top = rng.integers(side - size + 1, size=2)
+    turn = slice(None, None, int(rng.choice((-1, 1))))
+
+    def crop(picture: Image.Image) -> RGBArray:
+        return np.asarray(picture)[top : top + size, left : left + size][:, turn].copy()
+
+    return crop
 
 
 def _placement(side: int, config: DataConfig, rng: np.random.Generator) -> NDArray[np.float32]:

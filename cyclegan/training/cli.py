@@ -1,9 +1,9 @@
 """Train a CycleGAN, or export what was trained.
 
-    sketch-photo-train objects --set data.photos=MY_PHOTOS
-    sketch-photo-export runs/objects my_weights
+    sketch-photo-train finetune --set data.photos=MY_PHOTOS
+    sketch-photo-export runs/finetune my_weights
 
-In a checkout also ``python -m train train/configs/objects.toml`` and ``python -m train.export``.
+In a checkout also ``python -m train train/configs/finetune.toml`` and ``python -m train.export``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 # each other a step takes a quarter less time.
 os.environ.setdefault("OMP_WAIT_POLICY", "active")
 
-from cyclegan.config import ConfigError, load_train_config
+from cyclegan.config import ConfigError, TrainConfig, load_train_config
 from cyclegan.devices import pick_device
 from cyclegan.hub import load_weights
 from cyclegan.weights import FILES, WeightsError
@@ -28,18 +28,24 @@ log = logging.getLogger(__name__)
 
 CONFIGS = (Path(__file__).parent / "configs", Path(__file__).parents[2] / "train" / "configs")
 """Where named configs lie: in an installed package, in a checkout."""
-EXTRA = ("matplotlib", "torchmetrics", "torchvision")
+EXTRA = ("filelock", "matplotlib", "torchmetrics", "torchvision")
 """What only the extra "train" installs: imported late, so that --help works without."""
+
+STOPPED = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train; returns the exit code: 0 done or stopped politely, 1 diverged, 2 bad settings."""
+    """Train; returns the exit code: 0 finished, 1 diverged, 2 bad settings or a full disk, 3 stopped and saved (go on
+    with --resume), 130 interrupted before there was anything to save."""
     named = sorted({path.stem for folder in CONFIGS for path in folder.glob("*.toml")})
     parser = argparse.ArgumentParser(description="Train a CycleGAN on your own pictures.")
     parser.add_argument("config", help=f"a TOML file, or one of {', '.join(named)}")
     parser.add_argument("--resume", action="store_true", help="continue from the run folder's checkpoint")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as data.photos=my_photos")
-    parser.add_argument("--dry-run", action="store_true", help="check settings and folders, count parameters, and stop")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check settings and folders, write a sheet of samples, and stop"
+    )
+    parser.add_argument("--keep", type=int, metavar="N", help="keep the newest N checkpoints (default 2)")
     options = parser.parse_args(arguments)
     return _exit_code(lambda: _train(options))
 
@@ -47,15 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def export_main(arguments: Sequence[str] | None = None) -> int:
     """Export a run; returns the exit code: 0 written, 2 nothing to write."""
     parser = argparse.ArgumentParser(description="Write a run's .pth files, config.json and how it learned.")
-    parser.add_argument("run", type=Path, help="the run's folder, as runs/objects")
+    parser.add_argument("run", type=Path, help="the run's folder, as runs/finetune")
     parser.add_argument("weights", type=Path, help="the folder to write, as weights")
     options = parser.parse_args(arguments)
     return _exit_code(lambda: _export(options))
 
 
-def _exit_code(work: Callable[[], None]) -> int:
+def _exit_code(work: Callable[[], int]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
+        from cyclegan.training.checkpoint import SaveError
         from cyclegan.training.trainer import NonFiniteLossError
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
@@ -64,32 +71,48 @@ def _exit_code(work: Callable[[], None]) -> int:
         log.error('Training needs %s, which is not installed: pip install ".[train]" in the project.', missing)
         return 2
     try:
-        work()
-    except (ConfigError, WeightsError) as error:
+        return work()
+    except (ConfigError, WeightsError, SaveError) as error:
         log.error("%s", error)
         return 2
     except NonFiniteLossError as error:
         log.error("%s", error)
         return 1
-    return 0
+    except KeyboardInterrupt:
+        log.error("Interrupted before the first step; nothing was saved.")
+        return 130
 
 
-def _train(options: argparse.Namespace) -> None:
-    from cyclegan.training.data import UnpairedImages
+def _train(options: argparse.Namespace) -> int:
     from cyclegan.training.loop import train
-    from cyclegan.training.trainer import CycleGAN
 
-    config = load_train_config(_config_file(options.config), options.set)
+    kept = [] if options.keep is None else [f"keep_checkpoints={options.keep}"]
+    config = load_train_config(_config_file(options.config), options.set + kept)
     start = None
     if config.start_from and not options.resume:
         start = load_weights(config.start_from, discriminators=True)
     if options.dry_run:
-        data = UnpairedImages(config.data, config.seed)
-        log.info("%d photos and %d sketches to train on.", len(data.photos), len(data.sketches))
-        for name, network in CycleGAN(config, pick_device()).networks.items():
-            log.info("%-22s %.2f M parameters", FILES[name], sum(p.numel() for p in network.parameters()) / 1e6)
-        return
-    train(config, options.resume, start)
+        return _dry_run(config)
+    model = train(config, options.resume, start)
+    return 0 if model.global_step >= config.steps else STOPPED
+
+
+def _dry_run(config: TrainConfig) -> int:
+    """Say what there is, and show some of it as the networks would see it."""
+    from cyclegan.training.data import samples
+    from cyclegan.training.files import find_images
+    from cyclegan.training.log import data_sheet
+    from cyclegan.training.trainer import CycleGAN
+
+    found = find_images(config.data)
+    log.info("%s", found)
+    for name, network in CycleGAN(config, pick_device()).networks.items():
+        log.info("%-22s %.2f M parameters", FILES[name], sum(p.numel() for p in network.parameters()) / 1e6)
+    sheet = config.run.with_name(f"{config.run.name}-samples.jpg")
+    sheet.parent.mkdir(parents=True, exist_ok=True)
+    data_sheet(samples(config.data, config.seed, found), sheet)
+    log.info("Eight samples as the networks would see them: %s", sheet)
+    return 0
 
 
 def _config_file(name: str) -> Path:
@@ -98,12 +121,13 @@ def _config_file(name: str) -> Path:
     return next((file for file in files if file.is_file()), files[0])
 
 
-def _export(options: argparse.Namespace) -> None:
+def _export(options: argparse.Namespace) -> int:
     from cyclegan.training.export import export
 
     config = export(options.run, options.weights)
     for name in config.sha256:
         log.info("%s  %.2f MB", options.weights / name, (options.weights / name).stat().st_size / 1e6)
+    return 0
 
 
 if __name__ == "__main__":

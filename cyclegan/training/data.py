@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
+import multiprocessing
+import os
 import signal
+import threading
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,7 +25,17 @@ from cyclegan.config import MAX_DETAIL_SIDE, ConfigError, DataConfig
 from cyclegan.drawing.coherent_lines import coherent_lines
 from cyclegan.drawing.inking import Drawing
 from cyclegan.drawing.tracing import WORK_SIZE, trace
-from cyclegan.training.augmentation import TrainingSample, paired_sample, pasted, scene_sample, unpaired_sample
+from cyclegan.training.augmentation import (
+    TrainingSample,
+    cropped_sample,
+    given_pair_sample,
+    paired_sample,
+    pasted,
+    scene_sample,
+    unpaired_sample,
+)
+from cyclegan.training.files import Found, Half, Listing, find_images, open_photo
+from cyclegan.training.files import held_out as held_out
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +49,10 @@ FLAGS = ("paired", "coloured", "background")
 AMOUNTS = ("detail", "sketch_detail")
 SCENE_SCALES = (1.0, 1.5, 2.1, 3.0, 4.0)
 """How many times as long as a sheet the longer side of a scene is: networks have to know photos of any scale."""
+MAX_ATTEMPTS = 20
+"""Images tried for one sample: more that fail in a row are a disk that is gone, not a few bad files."""
+MAX_DRAWINGS = 10_000
+"""Drawings that a worker remembers: some 200 MB."""
 MIN_SCENE_SIDE = 256
 """Pixels that a sheet at least spans when lines are looked for: fewer show too little."""
 
@@ -44,40 +60,60 @@ MIN_SCENE_SIDE = 256
 class UnpairedImages(Dataset[Batch]):
     """Samples without end, by number: photos in a new random order each epoch, each with a drawing.
 
-    The drawing is made from the photo (``paired_prob`` of the samples, and all of them when there is no sketch folder),
-    or is any one of the sketch folder: real CycleGAN data, which no photo belongs to.
+    The drawing belongs to the photo (``paired_prob`` of the samples, and all of them when there are no sketches): given
+    with it, or traced. Or it is any sketch: real CycleGAN data, which no photo belongs to.
     """
 
-    def __init__(self, config: DataConfig, seed: int, held_out: bool = False):
-        """``held_out``: the files kept back for evaluation instead of those to train on.
+    def __init__(self, config: DataConfig, seed: int, listing: Listing | None = None):
+        """``listing``: what `find_images` found for training or kept back; None looks for what there is to train on.
 
         Raises:
-            ConfigError: a folder is missing or has no image for this.
+            ConfigError: a folder is missing or has no image to train on.
         """
         self.config, self.seed = config, seed
-        photos = _files(config.photos, "data.photos", config.held_out, held_out)
-        self.photos = photos if held_out else _balanced(photos, config.folder_balance)
-        self.sketches: list[Path] = []
-        if config.sketches and config.paired_prob < 1:
-            self.sketches = _files(config.sketches, "data.sketches", config.held_out, held_out)
-        self.scenes: list[Path] = []
-        if config.scenes and config.scene_prob:
-            self.scenes = _files(config.scenes, "data.scenes", config.held_out, held_out)
-        self._scene_lines: dict[tuple[Path, int], Drawing] = {}  # 0.3 s to find, some 100 kB to keep
-        self._drawings: dict[Path, Drawing] = {}  # 40 ms to trace, some 20 kB to keep
+        self.listing = listing or find_images(config).training
+        self.photos = _balanced(self.listing.photos, config.folder_balance)
+        self.sketches, self.scenes = self.listing.sketches, self.listing.scenes
+        self._drawings: dict[tuple[Path, int], Drawing] = {}
 
     def __getitem__(self, number: int) -> Batch:
-        """Sample ``number`` (0, 1, 2, …) without the batch dimension."""
-        rng = np.random.default_rng((self.seed, number))
+        """Sample ``number`` (0, 1, 2, …) without the batch dimension.
+
+        Raises:
+            ConfigError: not one of many images can be opened.
+        """
+        return self.sample(number)[0]
+
+    def sample(self, number: int) -> tuple[Batch, list[str]]:
+        """Sample ``number``, and why images that were wanted for it could not be opened: others took their place.
+
+        Raises:
+            ConfigError: not one of many images can be opened.
+        """
+        problems: list[str] = []
+        for attempt in range(MAX_ATTEMPTS):
+            rng = np.random.default_rng((self.seed, number, attempt) if attempt else (self.seed, number))
+            wanted = int(rng.integers(len(self.photos))) if attempt else number
+            try:
+                return self._sample(wanted, rng), problems
+            except images.ImageError as error:
+                problems.append(str(error))
+        raise ConfigError(f"{MAX_ATTEMPTS} images in a row cannot be opened; are they still there? {problems[-1]}")
+
+    def _sample(self, number: int, rng: np.random.Generator) -> Batch:
         if self.scenes and rng.random() < self.config.scene_prob:
             return _tensors(self._scene(rng))
-        path = self.photo(number)
-        photo = self._opened(path)
-        if self.sketches and rng.random() >= self.config.paired_prob:
-            sketch = self._opened(self.sketches[rng.integers(len(self.sketches))])
-            sample = unpaired_sample(sketch, photo, self.config, rng)
+        path, sketches = self.photo(number), self.sketches
+        photo = self._opened(path, "right")
+        unpaired = bool(sketches) and rng.random() >= self.config.paired_prob
+        sketch_path = sketches[rng.integers(len(sketches))] if unpaired else self.listing.sketch_of.get(path)
+        if not sketch_path:
+            sample = paired_sample(photo, self._traced(path, photo), self.config, rng)
+        elif self.config.crop_from:
+            sample = cropped_sample(self._opened(sketch_path, "left"), photo, self.config, rng, not unpaired)
         else:
-            sample = paired_sample(photo, self._drawing(path), self.config, rng)
+            given = unpaired_sample if unpaired else given_pair_sample
+            sample = given(self._opened(sketch_path, "left"), photo, self.config, rng)
         return _tensors(sample)
 
     def _scene(self, rng: np.random.Generator) -> TrainingSample:
@@ -86,16 +122,15 @@ class UnpairedImages(Dataset[Batch]):
         if rng.random() < self.config.fine_prob:
             side *= 2
         longer = round(side * float(rng.choice([s for s in SCENE_SCALES if side * s <= MAX_DETAIL_SIDE] or [1.0])))
-        photo = images.to_rgb(images.open_image(path))
+        photo = open_photo(path, longer)
         left, top, right, bottom = images.square_box(*photo.size, longer)
         pixels = np.asarray(images.resize(photo, (right - left, bottom - top)))
-        if (path, longer) not in self._scene_lines:
-            self._scene_lines[path, longer] = coherent_lines(pixels, longer)
-        lines = self._scene_lines[path, longer]
+        lines = self._remembered((path, longer), lambda: coherent_lines(pixels, longer))
         if rng.random() < self.config.paste_prob:
-            thing = self.photos[rng.integers(len(self.photos))]
-            if self._drawing(thing).has_silhouette:
-                pixels, lines = pasted(pixels, lines, np.asarray(self._opened(thing)), self._drawing(thing), rng)
+            path = self.photos[rng.integers(len(self.photos))]
+            thing = self._opened(path, "right")
+            if (drawing := self._traced(path, thing)).has_silhouette:
+                pixels, lines = pasted(pixels, lines, np.asarray(thing), drawing, rng)
         return scene_sample(pixels, lines, side, self.config.size, rng)
 
     def photo(self, number: int) -> Path:
@@ -103,13 +138,22 @@ class UnpairedImages(Dataset[Batch]):
         epoch, place = divmod(number, len(self.photos))
         return self.photos[_order(self.seed, epoch, len(self.photos))[place]]
 
-    def _opened(self, path: Path) -> Image.Image:
-        return images.fit_square(images.to_rgb(images.open_image(path)), max(self.config.size, WORK_SIZE))
+    def _opened(self, path: Path, half: Half) -> Image.Image:
+        """Square: stretched if it is to be cropped, else on a white sheet."""
+        side = self.config.crop_from or max(self.config.size, WORK_SIZE)
+        picture = open_photo(path, side, half if self.listing.side_by_side else None)
+        return images.resize(picture, (side, side)) if self.config.crop_from else images.fit_square(picture, side)
 
-    def _drawing(self, path: Path) -> Drawing:
-        if path not in self._drawings:
-            self._drawings[path] = trace(np.asarray(self._opened(path)))
-        return self._drawings[path]
+    def _traced(self, path: Path, photo: Image.Image) -> Drawing:
+        return self._remembered((path, photo.width), lambda: trace(np.asarray(photo)))
+
+    def _remembered(self, key: tuple[Path, int], draw: Callable[[], Drawing]) -> Drawing:
+        """Drawings of the photos seen last: 40 ms to trace (scenes 0.3 s), some 20 kB to keep (scenes 100 kB)."""
+        drawing = self._drawings.pop(key, None) or draw()
+        self._drawings[key] = drawing
+        if len(self._drawings) > MAX_DRAWINGS:
+            del self._drawings[next(iter(self._drawings))]
+        return drawing
 
 
 def _tensors(sample: TrainingSample) -> Batch:
@@ -119,45 +163,72 @@ def _tensors(sample: TrainingSample) -> Batch:
     return tensors | flags | amounts
 
 
-def batches(config: DataConfig, seed: int, start: int, stop: int) -> Iterator[Batch]:
-    """Batches number ``start`` to ``stop``; the same whatever came before and however many workers there are."""
+def batches(dataset: UnpairedImages, start: int, stop: int) -> Generator[Batch]:
+    """Batches number ``start`` to ``stop``; the same whatever came before and however many workers there are.
+
+    Images that can no longer be opened are named once, and others take their place. Close the generator
+    (`contextlib.closing`) to end the workers.
+
+    Raises:
+        ConfigError: not one of many images can be opened.
+    """
+    config = dataset.config
     numbers = range(start * config.batch, stop * config.batch)
-    loader = DataLoader(
-        UnpairedImages(config, seed),
-        batch_size=config.batch,
-        sampler=numbers,
-        num_workers=config.workers,
-        worker_init_fn=_as_worker,
+    loader = iter(
+        DataLoader(
+            _Reported(dataset),
+            batch_size=config.batch,
+            sampler=numbers,
+            num_workers=config.workers,
+            collate_fn=_collate,
+            worker_init_fn=_as_worker,
+        )
     )
-    return iter(loader)
+    named: set[str] = set()
+    try:
+        for batch, problems in loader:
+            for problem in problems:
+                if problem not in named:
+                    log.warning("%s Other images take its place.", problem)
+                    named.add(problem)
+            if batch is None:
+                raise ConfigError(problems[-1])
+            yield batch
+    finally:
+        _end_workers(loader)
 
 
-def samples(config: DataConfig, seed: int, count: int = 8) -> Batch:
+class _Reported(Dataset[tuple[Batch | None, list[str]]]):
+    """Samples with what went wrong: errors would cross from a worker with its traceback for a message."""
+
+    def __init__(self, dataset: UnpairedImages):
+        self.dataset = dataset
+
+    def __getitem__(self, number: int) -> tuple[Batch | None, list[str]]:
+        try:
+            return self.dataset.sample(number)
+        except ConfigError as error:
+            return None, [str(error)]
+
+
+def _collate(samples: list[tuple[Batch | None, list[str]]]) -> tuple[Batch | None, list[str]]:
+    problems = [problem for _, some in samples for problem in some]
+    tensors = [batch for batch, _ in samples if batch is not None]
+    return (default_collate(tensors) if len(tensors) == len(samples) else None), problems
+
+
+def _end_workers(loader: Any) -> None:
+    """At once, whatever they do: they ignore polite signals, and the process would wait for them as it ends."""
+    if workers := getattr(loader, "_workers", ()):
+        loader._shutdown_workers()  # which `del` would do, were there not the traceback of an error to hold on to it
+        for worker in workers:
+            worker.kill()
+
+
+def samples(config: DataConfig, seed: int, found: Found, count: int = 8) -> Batch:
     """A fixed batch of samples to look at: held-out ones, or where the folder is too small for any, training ones."""
-    dataset = UnpairedImages(config, seed, held_out=True)
-    if not dataset.photos:
-        dataset = UnpairedImages(config, seed)
+    dataset = UnpairedImages(config, seed, found.held_out if found.held_out.photos else found.training)
     return default_collate([dataset[number] for number in range(count)])
-
-
-def held_out(path: Path, share: float) -> bool:
-    """Whether a file is kept back from training: by a hash of its name, so that moves and additions change nothing."""
-    digest = hashlib.sha256(path.name.encode()).digest()
-    return int.from_bytes(digest[:4], "big") < share * 2**32
-
-
-def _files(folder: Path, setting: str, share: float, kept_back: bool) -> list[Path]:
-    if not folder.is_dir():
-        raise ConfigError(f"{setting}: there is no folder {folder}.")
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    with ThreadPoolExecutor() as threads:
-        usable = list(threads.map(_usable, paths))
-    if bad := [path.name for path, good in zip(paths, usable, strict=True) if not good]:
-        log.warning("%s: skipped %d files that are not usable images: %s", setting, len(bad), ", ".join(bad))
-    chosen = [path for path, good in zip(paths, usable, strict=True) if good and held_out(path, share) == kept_back]
-    if not chosen and not kept_back:
-        raise ConfigError(f"{setting}: {folder} has no images to train on.")
-    return chosen
 
 
 def _balanced(photos: list[Path], balance: float) -> list[Path]:
@@ -167,23 +238,24 @@ def _balanced(photos: list[Path], balance: float) -> list[Path]:
     return [path for path in photos for _ in range(round((largest / counts[path.parent]) ** balance))]
 
 
-def _usable(path: Path) -> bool:
-    try:
-        images.open_image(path)
-    except images.ImageError:
-        return False
-    return True
-
-
 @lru_cache(maxsize=2)
 def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch, count)).permutation(count)
 
 
 def _as_worker(_: int) -> None:
-    """One thread each, so that the other cores are left to the networks. SIGINT and SIGTERM, which reach all processes
-    of a run, are left to the loop: it ends its workers once the current step is saved."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    """One thread each, so that the other cores are left to the networks. Signals to stop, which reach all processes of
+    a run, are left to the loop: it ends its workers once the current step is saved, and they end with its process."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    """PyTorch's workers look for their parent, too, but as they end they wait for a queue that nobody reads."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)

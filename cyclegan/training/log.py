@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import csv
+import logging
+import time
 from collections import defaultdict
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from cyclegan import images
 from cyclegan.colour.colour_map import condition, without_colour_strokes
 from cyclegan.config import GeneratorConfig
 
+log = logging.getLogger(__name__)
+
+LINE_SECONDS = 10
+
 
 class Tracker:
     """Averages losses over ``every`` steps into rows of ``losses.csv``; ``plot`` draws them as ``losses.png``."""
 
-    def __init__(self, run: Path, every: int, step: int):
-        """``step``: where the run continues; rows from beyond it, written after its checkpoint, are dropped."""
+    def __init__(self, run: Path, every: int, state: Mapping[str, Any] | None = None):
+        """``state``: of the checkpoint that the run continues from, if it does; rows from beyond it are dropped."""
         self.run, self.every = run, every
         self.samples = run / "samples"
         self.samples.mkdir(parents=True, exist_ok=True)
@@ -26,21 +36,28 @@ class Tracker:
         """Means of the last complete row."""
         self.values: dict[str, list[float]] = defaultdict(list)
         self.rows: list[dict[str, float]] = []
-        if step and (run / "losses.csv").exists():
-            with (run / "losses.csv").open(newline="") as file:
-                rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
-            self.rows = [row | {"step": int(row["step"])} for row in rows if row["step"] <= step]
+        if state is not None:
+            self.values |= state.get("losses", {})
+            if (run / "losses.csv").exists():
+                self.rows = [row for row in _rows(run / "losses.csv") if row["step"] <= state["global_step"]]
 
-    def add(self, step: int, losses: dict[str, float]) -> None:
+    def add(self, step: int, losses: Mapping[str, float], last: bool = False) -> bool:
+        """Add a step's losses; returns whether they complete a row, as those of the ``last`` step always do."""
         for name, value in losses.items():
             self.values[name].append(value)
-        if step % self.every == 0:
+        complete = last or step % self.every == 0
+        if complete:
             self.recent = {name: sum(values) / len(values) for name, values in sorted(self.values.items())}
             self.rows.append({"step": step, **self.recent})
             self.values.clear()
-            self._write()
+        return complete
 
-    def _write(self) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        """Losses of the row that is not complete yet."""
+        return {"losses": {name: list(values) for name, values in self.values.items()}}
+
+    def write(self) -> None:
+        """All rows, anew each time: a later row may have losses that the first has not."""
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         temporary = self.run / "losses.csv.tmp"
         with temporary.open("w", newline="") as file:
@@ -74,6 +91,40 @@ class Tracker:
         figure.savefig(self.run / "losses.png", dpi=120)
 
 
+class Progress:
+    """How far the run is: a bar in a terminal; elsewhere, as in a log file, a line every ten seconds at most."""
+
+    def __init__(self, total: int, step: int, batch: int):
+        """``total``, ``step``: of the whole run, and where it begins; ``batch``: images a step."""
+        self.total, self.batch = total, batch
+        self.bar = tqdm(total=total * batch, initial=step * batch, unit="img", disable=None, dynamic_ncols=True)
+        self.begun = self.shown = time.monotonic()
+        self.first = step
+
+    def advance(self, step: int, losses: Mapping[str, float]) -> None:
+        """``losses``: the newest means."""
+        self.bar.update(self.batch)
+        if not self.bar.disable:  # a line has room for what tells most; losses.csv has all
+            shown = {
+                name: f"{losses[name]:.2f}" for name in losses if name.startswith(("adversarial", "discriminator"))
+            }
+            self.bar.set_postfix(shown, refresh=False)
+            return
+        now = time.monotonic()
+        if step == self.total or now - self.shown > LINE_SECONDS:
+            self.shown = now
+            seconds = (now - self.begun) / (step - self.first)
+            left = timedelta(seconds=round((self.total - step) * seconds))
+            means = " ".join(f"{name}={value:.3g}" for name, value in losses.items())
+            log.info("Step %d of %d, %.3g img/s, %s left: %s", step, self.total, self.batch / seconds, left, means)
+
+
+def _rows(file: Path) -> list[dict[str, float]]:
+    with file.open(newline="") as lines:
+        rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
+    return [row | {"step": int(row["step"])} for row in rows]
+
+
 @torch.no_grad()
 def sample_sheet(G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Path, config: GeneratorConfig) -> None:
     """Save sketch | photo | cycled sketch and photo | sketch | cycled photo, one row per sample of ``batch``.
@@ -100,3 +151,10 @@ def sample_sheet(G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Pat
     labels = ("sketch", "photo", "cycled", "photo", "sketch", "cycled")
     rows = [[images.to_image(image) for image in row] for row in zip(*columns, strict=True)]
     images.grid(rows, labels).save(path, quality=92)
+
+
+def data_sheet(batch: dict[str, Tensor], path: Path) -> None:
+    """Save what the networks are shown of a ``data.Batch``, one row per sample."""
+    columns = {"sketch": "sketch", "colours": "colour_map", "lines": "lines", "photo": "photo", "its sketch": "traced"}
+    rows = zip(*(batch[name] for name in columns.values()), strict=True)
+    images.grid([[images.to_image(image) for image in row] for row in rows], tuple(columns)).save(path, quality=92)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
+import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
-from tqdm import tqdm
+from filelock import FileLock, Timeout
+from tqdm.contrib.logging import logging_redirect_tqdm
 
-from cyclegan.config import ConfigError, TrainConfig
+from cyclegan.config import ConfigError, TrainConfig, parse
 from cyclegan.devices import pick_device
-from cyclegan.training.checkpoint import load_checkpoint, save_checkpoint
-from cyclegan.training.data import batches, samples
-from cyclegan.training.log import Tracker, sample_sheet
-from cyclegan.training.trainer import CycleGAN
+from cyclegan.training.checkpoint import CHECKPOINT, SaveError, checkpoints, load_checkpoint, save_checkpoint
+from cyclegan.training.data import Batch, UnpairedImages, batches, samples
+from cyclegan.training.files import Found, find_images
+from cyclegan.training.log import Progress, Tracker, sample_sheet
+from cyclegan.training.trainer import CycleGAN, NonFiniteLossError
 from cyclegan.weights import Weights
 
 log = logging.getLogger(__name__)
@@ -25,6 +31,9 @@ log = logging.getLogger(__name__)
 CONFIG = "config.json"
 START = "started_from.json"
 """What trained the weights that a fine-tuned run started from."""
+LOCK, INDEX = ".lock", ".images.json"
+FIXED = ("generator", "discriminator", "seed", "data.size", "data.batch", "loss.gan_mode")
+"""Settings without which a run is another: its networks, its order of samples, its pools."""
 
 
 def train(config: TrainConfig, resume: bool = False, start: Weights | None = None) -> CycleGAN:
@@ -35,53 +44,196 @@ def train(config: TrainConfig, resume: bool = False, start: Weights | None = Non
     Writes ``config.json``, ``checkpoint.pt``, ``losses.csv``, ``losses.png`` and ``samples/`` into ``config.run``.
 
     Raises:
-        ConfigError: a folder without images, or a run that is already there (or, with ``resume``, is not).
-        NonFiniteLossError: it diverged.
+        ConfigError: a folder without images, or a run that is already there (or, with ``resume``, is not, or cannot be
+            continued with these settings).
+        NonFiniteLossError: it diverged; the state before is saved.
+        SaveError: the last checkpoint could not be written.
     """
-    model = CycleGAN(config, pick_device())
-    checkpoint = config.run / "checkpoint.pt"
-    if resume:
-        load_checkpoint(checkpoint, model)
-    elif checkpoint.exists():
-        raise ConfigError(f"{config.run} already holds a run: continue it with --resume or choose another folder.")
-    elif start:
-        model.start_from(start.networks)
-    tracker = Tracker(config.run, config.log_every, model.global_step)
-    (config.run / CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    if start:
-        origin = json.dumps(start.config.training | {"origin": start.origin}, indent=2)
-        (config.run / START).write_text(origin + "\n", encoding="utf-8")
-    sheet = {name: tensor.to(model.device) for name, tensor in samples(config.data, config.seed).items()}
-    sampled = saved = time.monotonic()
-    data = batches(config.data, config.seed, model.global_step, config.steps)
-    total = config.steps * config.data.batch
-    with _stop_requested() as stop, tqdm(total=total, initial=model.global_step * config.data.batch, unit="img") as bar:
-        for batch in data:
-            losses = model.step(batch)
-            tracker.add(model.global_step, losses)
-            bar.update(config.data.batch)
-            bar.set_postfix({name: f"{value:.2f}" for name, value in tracker.recent.items()}, refresh=False)
-            now, over = time.monotonic(), stop.is_set() or model.global_step == config.steps
-            if over or now - sampled > 60 * config.sample_minutes:
-                path = tracker.samples / f"{model.global_step:07d}.jpg"
-                sample_sheet(model.G_ema, model.F_ema, sheet, path, config.generator)
-                sampled = now
-            if over or now - saved > 60 * config.checkpoint_minutes:
-                save_checkpoint(checkpoint, model)
-                tracker.plot()
-                saved = now
-            if stop.is_set():
-                log.info("Stopped at step %d; continue with --resume.", model.global_step)
-                break
+    with _only_run_in(config.run):
+        if resume:
+            _compare_settings(config)
+        elif checkpoints(config.run / CHECKPOINT):
+            raise ConfigError(f"{config.run} already holds a run: continue it with --resume or choose another folder.")
+        found = find_images(config.data, config.run / INDEX)
+        model = CycleGAN(config, pick_device())
+        state = load_checkpoint(config.run / CHECKPOINT, model) if resume else None
+        if start and not resume:
+            model.start_from(start.networks)
+        tracker = Tracker(config.run, config.log_every, state)
+        if model.global_step >= config.steps:
+            log.info("%s is finished: all of its %d steps are done. %s", config.run, model.global_step, _next(config))
+            return model
+        _write(config.run / CONFIG, config.model_dump_json(indent=2))
+        if start:
+            _write(config.run / START, json.dumps(start.config.training | {"origin": start.origin}, indent=2))
+        if state and state.get("images", found.fingerprint) != found.fingerprint:
+            log.warning("The images are not those of before: the run goes on with these, in another order.")
+        _describe(config, model, found)
+        sheet = samples(config.data, config.seed, found)
+        sheet = {name: tensor.to(model.device) for name, tensor in sheet.items()}
+        dataset = UnpairedImages(config.data, config.seed, found.training)
+        with closing(batches(dataset, model.global_step, config.steps)) as data:
+            _loop(config, model, data, tracker, sheet, {"images": found.fingerprint})
     return model
+
+
+def _loop(
+    config: TrainConfig,
+    model: CycleGAN,
+    data: Iterator[Batch],
+    tracker: Tracker,
+    sheet: Batch,
+    origin: dict[str, Any],
+) -> None:
+    """``origin``: what a checkpoint says of the data, too."""
+
+    def state() -> dict[str, Any]:
+        return model.state_dict() | tracker.state_dict() | origin
+
+    def save_sheet() -> None:
+        path = tracker.samples / f"{model.global_step:07d}.jpg"
+        sample_sheet(model.G_ema, model.F_ema, sheet, path, config.generator)
+
+    path, good = config.run / CHECKPOINT, copy.deepcopy(state())
+    sampled = saved = time.monotonic()
+    progress = Progress(config.steps, model.global_step, config.data.batch)
+    with _stop_requested() as stop, progress.bar, logging_redirect_tqdm():
+        try:
+            for batch in data:
+                losses = model.step(batch)
+                finished = model.global_step == config.steps
+                if tracker.add(model.global_step, losses, last=finished):
+                    good = copy.deepcopy(state())
+                    _if_there_is_room(tracker.write)
+                progress.advance(model.global_step, tracker.recent)
+                now, over = time.monotonic(), finished or stop.is_set()
+                if over or now - saved > 60 * config.checkpoint_minutes:
+                    _save(path, state(), config, must=over)
+                    saved = now
+                if over or now - sampled > 60 * config.sample_minutes:
+                    _if_there_is_room(tracker.plot)
+                    _if_there_is_room(save_sheet)
+                    sampled = now
+                if stop.is_set():
+                    break
+        except NonFiniteLossError as error:
+            save_checkpoint(path, good, config.keep_checkpoints)
+            raise NonFiniteLossError(
+                f"{error} The state of step {good['global_step']} is saved: --resume --set learning_rate=… goes on "
+                "from there."
+            ) from None
+    if finished:
+        log.info("Finished: %d steps. %s", model.global_step, _next(config))
+    else:
+        log.info("Stopped at step %d of %d; continue with --resume.", model.global_step, config.steps)
+
+
+def _describe(config: TrainConfig, model: CycleGAN, found: Found) -> None:
+    """What is trained on what, where and how, in two lines."""
+    data, precision = config.data, "bfloat16" if config.bfloat16 else "float32"
+    log.info("%s", found)
+    log.info(
+        "Step %d of %d, batches of %d at %d px, on %s in %s; all goes to %s.",
+        model.global_step,
+        config.steps,
+        data.batch,
+        data.size,
+        model.device,
+        precision,
+        config.run,
+    )
+
+
+def _save(path: Path, state: dict[str, Any], config: TrainConfig, must: bool) -> None:
+    """A checkpoint on the way that cannot be written costs a warning; the last one, ``must``, has to be there."""
+    try:
+        save_checkpoint(path, state, config.keep_checkpoints)
+    except SaveError as error:
+        if must:
+            raise
+        log.warning("%s Training goes on.", error)
+
+
+def _if_there_is_room(write: Callable[[], None]) -> None:
+    """Losses, curves and sheets are for people: a full disk costs them, and not the run."""
+    try:
+        write()
+    except OSError as error:
+        log.warning("No losses, curves or samples could be written (%s).", error.strerror or error)
+
+
+def _next(config: TrainConfig) -> str:
+    return f"Next: python -m train.export {config.run} my_weights"
+
+
+@contextmanager
+def _only_run_in(run: Path) -> Iterator[None]:
+    """The system gives the lock back when the process dies, however it dies."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        with FileLock(run / LOCK, timeout=0):
+            yield
+    except Timeout:
+        raise ConfigError(f"Another process is training in {run}: stop it, or choose another folder (run).") from None
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise ConfigError(f"run: {run} cannot be made a folder of ({error.strerror}).") from None
+
+
+def _compare_settings(config: TrainConfig) -> None:
+    """Name what changed since the run was started; raises ConfigError for what would make it another run."""
+    try:
+        text = (config.run / CONFIG).read_text(encoding="utf-8")
+        before = _flat(parse(TrainConfig, json.loads(text), f"{config.run}/{CONFIG}").model_dump(mode="json"))
+    except (OSError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        if checkpoints(config.run / CHECKPOINT):
+            log.warning("%s is missing or damaged: its settings cannot be compared.", config.run / CONFIG)
+        return
+    now = _flat(config.model_dump(mode="json"))
+    changed = {name: f"{name} from {before[name]} to {now[name]}" for name in now if before[name] != now[name]}
+    changed.pop("run", None)
+    if refused := [text for name, text in changed.items() if name.startswith(FIXED)]:
+        raise ConfigError(f"{config.run} cannot be continued with other settings: {', '.join(refused)}.")
+    if changed:
+        log.info("Changed since the run was started: %s.", ", ".join(changed.values()))
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(path)
 
 
 @contextmanager
 def _stop_requested() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or a polite kill sets, so that the step under way is finished and saved."""
+    """An event that Ctrl-C, a polite kill or a closed terminal sets, so that the step under way is finished and saved.
+
+    The second signal of a kind ends the process at once.
+    """
     stop = threading.Event()
-    signals = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in signals}
+
+    def request(number: int, _: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+        # Not by `logging`, whose lock the interrupted code may hold.
+        with suppress(OSError):
+            os.write(2, b"\nStopping after this step; once more ends at once, without saving.\n")
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        asked = [signal.SIGINT, signal.SIGTERM]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
+            asked.append(signal.SIGHUP)
+        before = {number: signal.signal(number, request) for number in asked}
     try:
         yield stop
     finally:

@@ -22,7 +22,7 @@ class PerceptualFeatures(nn.Module):
 
     Small on purpose: 0.2 GMAC for a 224×224 image. ``weights`` is a file with the state dict of torchvision's
     ``mobilenet_v2`` (layers after the last tap may be missing); None has torchvision download its own. Raises
-    ConfigError, naming ``setting``, if the file is not there or is not such a state dict.
+    ConfigError, naming ``setting``, if it cannot be downloaded, the file is not there or is not such a state dict.
     """
 
     mean: Tensor
@@ -30,7 +30,13 @@ class PerceptualFeatures(nn.Module):
 
     def __init__(self, weights: Path | None, taps: Sequence[str] = TAPS, setting: str = "loss.perceptual_weights"):
         super().__init__()
-        network = mobilenet_v2(weights=None if weights else MobileNet_V2_Weights.IMAGENET1K_V2)
+        try:
+            network = mobilenet_v2(weights=None if weights else MobileNet_V2_Weights.IMAGENET1K_V2)
+        except (OSError, RuntimeError) as error:  # no internet; cut short, which its hash tells
+            raise ConfigError(
+                f"torchvision's mobilenet_v2 cannot be downloaded ({error}): give it as a file, "
+                f"{setting}=mobilenet_v2.pth."
+            ) from None
         self.network = create_feature_extractor(network, list(taps))
         if weights:
             try:

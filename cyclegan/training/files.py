@@ -1,0 +1,356 @@
+"""Which images there are to learn from: found by their headers, in the layouts that data sets come in.
+
+=========================================  ===========================================================================
+``photos``                                 what is read
+=========================================  ===========================================================================
+a folder                                   photos, of any nesting; sketches from ``sketches``, if given
+the same names in ``photos``, ``sketches``  pairs: each photo with the sketch of its name, whatever their suffixes
+``trainA``, ``trainB`` in a folder         sketches and photos, unpaired (CycleGAN); held out: ``testA``, ``testB``
+pictures twice as wide as high             pairs A|B (pix2pix): the sketch on the left, the photo on the right
+``train`` with ``val`` or ``test``         either of these; held out: ``val`` or ``test``
+a CSV file                                 columns ``photo``, ``sketch`` (a pair if both are given), ``split``
+=========================================  ===========================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import math
+import os
+import warnings
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from PIL import Image
+
+from cyclegan import images
+from cyclegan.config import ConfigError, DataConfig
+
+log = logging.getLogger(__name__)
+
+MAX_NAMED = 50
+"""Skipped files named in the log; more are only counted."""
+MIN_PAIRED = 0.9
+"""Share of the photos that need a sketch of their name for the folders to be pairs."""
+AT_A_TIME = 200
+
+
+Headers = dict[Path, "Header"]
+Half = Literal["left", "right"]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The images of one split."""
+
+    photos: list[Path]
+    sketches: list[Path] = field(default_factory=list)
+    scenes: list[Path] = field(default_factory=list)
+    sketch_of: dict[Path, Path] = field(default_factory=dict)
+    """The sketch that belongs to a photo."""
+    side_by_side: bool = False
+    """Whether every file is a picture A|B: photos are the right halves, sketches the left ones of the same files."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that a config's folders hold."""
+
+    training: Listing
+    held_out: Listing
+    layout: str
+    """How the folders were understood."""
+
+    def __str__(self) -> str:
+        """Counts and layout, one sentence."""
+        there = {"photos": self.training.photos, "sketches": self.training.sketches, "scenes": self.training.scenes}
+        counts = [f"{len(paths):,} {name}" for name, paths in there.items() if paths]
+        return f"{' and '.join(counts)} to train on, {len(self.held_out.photos):,} photos kept back ({self.layout})."
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the names to train on, which fix the order of samples."""
+        listing = self.training
+        names = "\n".join(path.name for path in (*listing.photos, *listing.sketches, *listing.scenes))
+        return hashlib.sha256(os.fsencode(names)).hexdigest()
+
+
+class Header(NamedTuple):
+    """What is known of a file as long as its size and date stay."""
+
+    bytes: int
+    modified: int
+    width: int = 0
+    height: int = 0
+    problem: str = ""
+    """Why it cannot be used; empty if it can."""
+
+
+class Index:
+    """Headers of files, kept in a file, so that they are read once."""
+
+    def __init__(self, path: Path | None = None):
+        self.path, self.headers, self.changed = path, dict[str, Header](), False
+        if path and path.exists():
+            try:
+                known = json.loads(path.read_text(encoding="utf-8"))
+                self.headers = {name: Header(*header) for name, header in known.items()}
+            except (OSError, ValueError, TypeError, AttributeError):
+                log.debug("%s is damaged and made anew.", path)
+
+    def of(self, paths: Iterable[Path]) -> Headers:
+        """The header of each file, in the same order."""
+        found: Headers = {}
+        new = []
+        for path in paths:
+            try:
+                status = path.stat()
+            except OSError as error:
+                found[path] = Header(0, 0, problem=f"“{path.name}” cannot be read: {error.strerror}.")
+                continue
+            found[path] = Header(status.st_size, status.st_mtime_ns)
+            known = self.headers.get(os.fspath(path))
+            if known and known[:2] == found[path][:2]:
+                found[path] = known
+            else:
+                new.append(path)
+
+        def read(some: list[Path]) -> Headers:
+            return {path: _read_header(path, found[path]) for path in some}
+
+        with ThreadPoolExecutor() as threads:  # each with many: a header takes less time than a thread's turn
+            for headers in threads.map(read, [new[n : n + AT_A_TIME] for n in range(0, len(new), AT_A_TIME)]):
+                found.update(headers)
+        self.headers |= {os.fspath(path): found[path] for path in new}
+        self.changed |= bool(new)
+        return found
+
+    def save(self) -> None:
+        if self.path and self.changed:
+            temporary = self.path.with_suffix(".tmp")
+            temporary.write_text(json.dumps(self.headers), encoding="utf-8")
+            temporary.replace(self.path)
+
+
+def find_images(config: DataConfig, index: Path | None = None) -> Found:
+    """List the images of ``config``'s folders; of each new file the header is read.
+
+    ``index``: a file that keeps what the headers say; files of the same size and date are not opened again.
+
+    Files that cannot be used are named, each with the reason, in one warning a setting.
+
+    Raises:
+        ConfigError: a folder is missing, or has no image to train on.
+    """
+    headers, root = Index(index), config.photos
+    if root.suffix.lower() == ".csv" and root.is_file():
+        found = _manifest(root, headers)
+    elif (root / "trainA").is_dir() and (root / "trainB").is_dir():
+        found = _cyclegan_layout(root, headers)
+    else:
+        found = _folders(config, headers)
+    if not found.training.photos:
+        raise ConfigError(f"data.photos: {root} has no images to train on.")
+    if config.scenes and config.scene_prob:
+        scenes = _in_folder(config.scenes, "data.scenes", headers)
+        split = [[path for path in scenes if held_out(path, config.held_out) == kept] for kept in (False, True)]
+        found = replace(
+            found,
+            training=replace(found.training, scenes=split[0]),
+            held_out=replace(found.held_out, scenes=split[1]),
+        )
+        if not split[0]:
+            raise ConfigError(f"data.scenes: {config.scenes} has no images to train on.")
+    headers.save()
+    return found
+
+
+def held_out(path: Path, share: float) -> bool:
+    """Whether a file is kept back from training: by a hash of its name, so that moves and additions change nothing."""
+    digest = hashlib.sha256(os.fsencode(path.name)).digest()
+    return int.from_bytes(digest[:4], "big") < share * 2**32
+
+
+def open_photo(path: Path, side: int, half: Half | None = None) -> Image.Image:
+    """Upright RGB, at least ``side`` pixels long if the file is.
+
+    A JPEG of twice that or more is decoded at a half, a quarter or an eighth of its size, in as much less time.
+
+    Raises:
+        ImageError: the file is gone or damaged.
+    """
+    image = _shrunk_jpeg(path, 2 * side if half else side) or images.to_rgb(images.open_image(path))
+    if half is None:
+        return image
+    middle = image.width // 2
+    return image.crop((0, 0, middle, image.height) if half == "left" else (middle, 0, 2 * middle, image.height))
+
+
+def _shrunk_jpeg(path: Path, side: int) -> Image.Image | None:
+    try:
+        with Image.open(path, formats=("JPEG",)) as image:
+            scale = side / max(image.size)
+            if scale > 0.5 or image.width * image.height > images.MAX_PIXELS:
+                return None
+            image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+            image.load()
+            return images.to_rgb(image)
+    except (OSError, SyntaxError, ValueError):  # no JPEG, or a damaged one: `open_image` says which
+        return None
+
+
+def _folders(config: DataConfig, headers: Index) -> Found:
+    root = config.photos
+    test = next((root / name for name in ("val", "test") if (root / name).is_dir()), None)
+    if not (root / "train").is_dir():
+        test = None
+    photos = _in_folder(root / "train" if test else root, "data.photos", headers)
+    tested = _in_folder(test, "data.photos", headers) if test else {}
+    held = "" if test is None else f", those of {test.name} held out"
+    splits = _split(photos, tested, config)
+    if not config.sketches and len(photos) > 1 and all(one.width == 2 * one.height for one in photos.values()):
+        both = [replace(one, sketches=one.photos, sketch_of=_same(one.photos), side_by_side=True) for one in splits]
+        return Found(both[0], both[1], f"pictures A|B: the left halves are sketches, the right ones their photos{held}")
+    sketches: Headers = {}
+    if config.sketches and (config.match_names or config.paired_prob < 1):
+        sketches = _in_folder(config.sketches, "data.sketches", headers)
+    if config.sketches and sketches and config.match_names and config.paired_prob:
+        pairs = _same_names((root / "train" if test else root, photos), (config.sketches, sketches))
+        if len(pairs) > MIN_PAIRED * len(photos):
+            if len(pairs) < len(photos):
+                log.warning("data.photos: %d photos have no sketch of their name.", len(photos) - len(pairs))
+            paired = [[path for path in one.photos if path in pairs] for one in splits]
+            both = [Listing(some, [pairs[path] for path in some], sketch_of=pairs) for some in paired]
+            return Found(both[0], both[1], f"pairs: each photo with the sketch of its name{held}")
+    if config.paired_prob == 1:
+        return Found(splits[0], splits[1], f"photos{held}")
+    kept = [[path for path in sketches if held_out(path, config.held_out) == kept] for kept in (False, True)]
+    if not kept[0]:
+        raise ConfigError(f"data.sketches: {config.sketches} has no images to train on.")
+    both = [replace(one, sketches=some) for one, some in zip(splits, kept, strict=True)]
+    return Found(both[0], both[1], f"photos and sketches, unpaired{held}")
+
+
+def _split(photos: Headers, tested: Headers, config: DataConfig) -> tuple[Listing, Listing]:
+    """Of training and held out: by name or, where there are any, as ``tested``."""
+    if tested:
+        return Listing(list(photos)), Listing(list(tested))
+    kept = {path for path in photos if held_out(path, config.held_out)}
+    return Listing([path for path in photos if path not in kept]), Listing([path for path in photos if path in kept])
+
+
+def _same(paths: list[Path]) -> dict[Path, Path]:
+    return dict(zip(paths, paths, strict=True))
+
+
+def _same_names(photos: tuple[Path, Headers], sketches: tuple[Path, Headers]) -> dict[Path, Path]:
+    """The sketch of each photo's name below their folders, but for the suffix, where there is one."""
+    drawn = {path.relative_to(sketches[0]).with_suffix(""): path for path in sketches[1]}
+    named = {path: drawn.get(path.relative_to(photos[0]).with_suffix("")) for path in photos[1]}
+    return {photo: sketch for photo, sketch in named.items() if sketch}
+
+
+def _cyclegan_layout(root: Path, headers: Index) -> Found:
+    splits = []
+    for split in ("train", "test"):
+        there = all((root / f"{split}{domain}").is_dir() for domain in "AB")
+        a, b = (list(_in_folder(root / f"{split}{domain}", "data.photos", headers)) if there else [] for domain in "AB")
+        splits.append(Listing(photos=b, sketches=a))
+    if not splits[0].sketches:
+        raise ConfigError(f"data.photos: {root / 'trainA'} has no images to train on.")
+    return Found(
+        splits[0],
+        splits[1],
+        "trainA are sketches (domain X), trainB photos (domain Y), unpaired; testA and testB held out",
+    )
+
+
+def _manifest(file: Path, headers: Index) -> Found:
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"data.photos: {file} cannot be read: {error}.") from None
+    if not rows or "photo" not in rows[0]:
+        raise ConfigError(
+            f"data.photos: {file} needs a first line with the columns photo and, if there are any, sketch."
+        )
+    named = {name: file.parent / name for row in rows for key in ("photo", "sketch") if (name := row.get(key))}
+    good = _without_bad(headers.of(dict.fromkeys(named.values())), "data.photos")
+    splits = []
+    for kept in (False, True):
+        photos, sketches, sketch_of = [], [], {}
+        for row in rows:
+            if ((row.get("split") or "train") != "train") == kept:
+                photo, sketch = (named.get(row.get(key) or "") for key in ("photo", "sketch"))
+                if photo in good:
+                    photos.append(photo)
+                if sketch in good:
+                    sketches.append(sketch)
+                if photo in good and sketch in good:
+                    sketch_of[photo] = sketch
+        if len(sketch_of) < len(photos):
+            sketch_of = {}  # some photos have no sketch: all are unpaired
+        splits.append(Listing(photos, sketches, [], sketch_of))
+    kind = "pairs" if splits[0].sketch_of else "photos and sketches, unpaired" if splits[0].sketches else "photos"
+    return Found(splits[0], splits[1], f"{kind} of {file.name}; rows whose split is not train held out")
+
+
+def _in_folder(folder: Path, setting: str, headers: Index) -> Headers:
+    """The images of ``folder``, of any nesting, by name."""
+    if not folder.is_dir():
+        raise ConfigError(f"{setting}: there is no folder {folder}.")
+    return _without_bad(headers.of(_files(folder)), setting)
+
+
+def _without_bad(found: Headers, setting: str) -> Headers:
+    if bad := [header.problem for header in found.values() if header.problem]:
+        more = f"\n  … and {len(bad) - MAX_NAMED} more" if len(bad) > MAX_NAMED else ""
+        lines = "".join(f"\n  {problem}" for problem in bad[:MAX_NAMED])
+        log.warning("%s: skipped %d of %d files:%s%s", setting, len(bad), len(found), lines, more)
+    return {path: header for path, header in found.items() if not header.problem}
+
+
+def _files(folder: Path) -> list[Path]:
+    """Files below ``folder`` that are not hidden, sorted; links are followed, but never in a circle."""
+    found: list[str] = []
+    above = {os.path.realpath(folder)}
+    for top, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in list(folders):
+            path = os.path.join(top, name)  # noqa: PTH118 (Path takes ten times as long)
+            if os.path.islink(path):  # noqa: PTH114
+                real = os.path.realpath(path)
+                if real in above:
+                    folders.remove(name)
+                above.add(real)
+        found += [os.path.join(top, name) for name in files if not name.startswith(".")]  # noqa: PTH118
+    return [Path(name) for name in sorted(found, key=lambda name: name.split(os.sep))]  # noqa: PTH206
+
+
+def _read_header(path: Path, header: Header) -> Header:
+    """``header`` with the image's size, or what is wrong with it. Pixels are decoded in doubt only."""
+    try:
+        with warnings.catch_warnings(), Image.open(path, formats=images.FORMATS) as image:
+            warnings.simplefilter("ignore")
+            width, height = image.size
+            if image.format == "JPEG" and not image.info.get("progressive"):
+                image.draft(None, (width // 8, height // 8))  # as large as it has to be decoded, at least
+            decoded = image.width * image.height
+        short, long = sorted((width, height))
+        small = decoded <= images.MAX_PIXELS and header.bytes <= images.MAX_FILE_BYTES
+        if small and short >= images.MIN_SIDE and long <= images.MAX_ASPECT * short:
+            return header._replace(width=width, height=height)
+    except Exception as error:  # damaged bytes may raise anything at all
+        log.debug("%s: %r", path, error)
+    try:
+        width, height = images.open_image(path).size
+        return header._replace(width=width, height=height)
+    except images.ImageError as error:
+        return header._replace(problem=str(error))
