@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, ViewportSize, expect
 
 from tests.browser import PHOTO, RETURNED, ZIGZAG, draw, drawing_area, ink, open_page, picture
 
@@ -17,7 +17,7 @@ pytest_plugins = ["tests.browser_fixtures"]
 
 UPLOAD_TABS = {"Sketch → Photo": "Photo", "Photo → Sketch": "Sketch"}
 GRADIOS = {'button[aria-label="Add files"]'}  # a button in a button: so Gradio builds its list of files
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 Open = Callable[..., Page]
 
@@ -219,7 +219,7 @@ def test_nothing_lies_on_a_result_or_is_cut_off_on_a_phone(open_as: Open) -> Non
 def test_large_letters_on_a_phone(open_as: Open, percent: int) -> None:
     page = open_as(viewport=PHONE)
     page.add_style_tag(content=f"html {{ font-size: {percent}% !important; }}")
-    page.set_viewport_size({**PHONE, "width": 391})  # Gradio counts its tabs when the width changes
+    page.set_viewport_size({"width": 391, "height": 844})  # Gradio counts its tabs when the width changes
     page.set_viewport_size(PHONE)
     for tab in ("Draw", *UPLOAD_TABS, "Model"):
         expect(page.get_by_role("tab", name=tab, exact=True)).to_be_visible()
