@@ -121,7 +121,7 @@ def test_a_picture_that_is_none(page: Page) -> None:
 def test_a_full_store_keeps_the_drawing_without_its_past(page: Page) -> None:
     draw(page, ZIGZAG)
     edit_lines(page, Image.effect_noise((512, 512), 60))
-    page.wait_for_function("sessionStorage.getItem('sketch-photo-drawing').length > 100_000")
+    page.wait_for_function("sessionStorage.getItem('sketch-photo-drawing')?.length > 100_000")
     page.evaluate("""() => {
         const room = 5 * 2 ** 20 - sessionStorage.getItem("sketch-photo-drawing").length - 300;
         sessionStorage.setItem("other", "x".repeat(room));
@@ -237,7 +237,7 @@ def test_one_of_six_more_gives_the_drawing_its_colours(page: Page) -> None:
     expect(others).to_have_count(6)
     others.nth(2).focus()
     page.keyboard.press("Enter")
-    page.wait_for_function("JSON.parse(sessionStorage.getItem('sketch-photo-drawing')).at(-1).at(-1).seed")
+    page.wait_for_function("JSON.parse(sessionStorage.getItem('sketch-photo-drawing'))?.at(-1).at(-1).seed")
     assert np.array_equal(canvas(page), drawn)
     page.wait_for_function("document.querySelector('.extras .six').children.length == 6")
     picture(page, RETURNED)
@@ -257,7 +257,7 @@ def test_of_a_coloured_drawing_six_more_are_other_drawings(page: Page) -> None:
     others = page.locator(".six").get_by_role("button")
     expect(others).to_have_count(6)
     others.first.click()
-    page.wait_for_function("JSON.parse(sessionStorage.getItem('sketch-photo-drawing')).at(-1).at(-1).image")
+    page.wait_for_function("JSON.parse(sessionStorage.getItem('sketch-photo-drawing'))?.at(-1).at(-1).image")
     changed = canvas(page)
     assert not np.array_equal(changed, drawn)
     assert np.abs(changed.astype(int) - drawn[:, ::-1]).mean() < 4  # mirrored
