@@ -124,6 +124,8 @@ class DataConfig(Frozen):
     detail, and G's colour map is the blurred photo."""
     scene_prob: float = Field(0.5, ge=0, le=1)
     """Probability that a sample is a crop of one of ``scenes``, if there are any."""
+    fine_prob: float = Field(0.0, ge=0, le=1)
+    """Probability that a scene's lines are those that it has at twice its scale, as G gets them of a photo."""
     paste_prob: float = Field(0.0, ge=0, le=1)
     """Probability that a scene has the object of one of ``photos`` pasted onto it."""
     vary_detail: bool = False

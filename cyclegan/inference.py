@@ -63,6 +63,8 @@ resized to the nearer bound."""
 DETAIL = 0.7
 """How much F draws unless told otherwise: 0 outlines, 1 every line."""
 
+FINER = 2
+"""How many times as large as G's sheet a photo is drawn for G: at the sheet's own scale, a face has no eyes."""
 NO_LINES = "There are no lines in this picture; choose one with a drawing on it."
 
 Direction = Literal["sketch_to_photo", "photo_to_sketch"]
@@ -201,8 +203,9 @@ class Translator:
             sheet = Sheet(np.asarray(fit_square(photo, self.config.image_size)), detail=detail)
             return photo, self._result(sheet, photo.size, BACK[direction], begun=True)
         drawing = self.photo_to_sketch(image, detail)
-        if self.config.generator.detail:  # in the pen that G knows
-            left, top, right, bottom = square_box(*image.size, self.config.image_size)
+        if self.config.generator.detail:  # finer lines than the sheet's own scale has, and not too fine for it
+            side = min(FINER * self.config.image_size, max(self.config.image_size, *image.size))
+            left, top, right, bottom = square_box(*image.size, side)
             lines = self._drawn_at_own_scale(resize(image, (right - left, bottom - top)), detail, begun=True)
         else:
             lines = drawing

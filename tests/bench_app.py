@@ -3,12 +3,14 @@
     python -m tests.bench_app [--weights weights] [--strokes 20]
 
 Starts `python app.py` on a free port and reports: seconds until the page answers; pictures a second while the pen
-moves; milliseconds from pen-up to the last picture (lossless, with its round trip), median and 95th percentile.
+moves; milliseconds from pen-up to the last picture (lossless, with its round trip), median and 95th percentile; and
+for how many milliseconds pen-up holds up the page on a sheet of so many strokes.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import statistics
 import time
@@ -20,6 +22,7 @@ from tests.browser import CHROMIUM_FLAGS, chromium_path, drawing_area
 from tests.server import running_server
 
 STROKE_SECONDS = 2.0
+FULL_SHEETS = (0, 300, 1000)  # strokes
 
 # Counts every picture that the page shows, with the time at which it is there to be painted.
 WATCH = """() => {
@@ -53,6 +56,30 @@ def stroke(page: Page, number: int) -> tuple[float, float]:
     return len(live) / STROKE_SECONDS, shown[-1][0] - up
 
 
+def pen_up(page: Page, count: int) -> float:
+    """Median milliseconds for which the end of a stroke holds up the page, on a sheet of `count` strokes."""
+    turns = [(number * 0.7, 20 + number % 200) for number in range(count)]
+    points = [[[256 + r * math.cos(a + k / 5), 256 + r * math.sin(a + k / 5)] for k in range(40)] for a, r in turns]
+    steps = [[{"colour": "#000000", "width": 4, "points": one}] for one in points]
+    page.evaluate("steps => sessionStorage.setItem('sketch-photo-drawing', steps)", json.dumps(steps))
+    page.reload()
+    page.wait_for_selector("canvas.ink")
+    page.wait_for_timeout(2000)
+    page.evaluate("""() => {
+      window.held = [];
+      addEventListener('pointerup', () => (window.up = performance.now()), { capture: true });
+      addEventListener('pointerup', () => window.held.push(performance.now() - window.up));
+    }""")
+    left, top, side = drawing_area(page)
+    for number in range(9):
+        page.mouse.move(left + 0.2 * side, top + 0.1 * (number + 0.5) * side)
+        page.mouse.down()
+        page.mouse.move(left + 0.8 * side, top + 0.5 * side, steps=10)
+        page.mouse.up()
+        page.wait_for_timeout(500)
+    return statistics.median(page.evaluate("window.held"))
+
+
 def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, round(share * (len(values) - 1)))]
 
@@ -69,11 +96,14 @@ def main() -> None:
         page.wait_for_selector("canvas.ink")
         page.evaluate(WATCH)
         rows = [stroke(page, number) for number in tqdm(range(options.strokes), unit="stroke")]
+        held = {count: pen_up(page, count) for count in FULL_SHEETS}
         browser.close()
     rates, delays = [row[0] for row in rows], [row[1] for row in rows]
     tqdm.write(f"page answers after          {server.seconds:.1f} s")
     tqdm.write(f"pictures a second, drawing  {statistics.median(rates):.1f} (median of {len(rates)} strokes)")
     tqdm.write(f"pen-up to last picture      {statistics.median(delays):.0f} ms, p95 {percentile(delays, 0.95):.0f} ms")
+    for count, duration in held.items():
+        tqdm.write(f"pen-up, {count:4} strokes        {duration:.1f} ms")
 
 
 if __name__ == "__main__":

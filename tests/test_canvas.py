@@ -42,7 +42,8 @@ def test_photo_follows_the_pen(page: Page) -> None:
 def test_photo_is_the_translators(page: Page, translator: Translator) -> None:
     draw(page, ZIGZAG)
     picture(page, RETURNED)
-    x, y = page.evaluate("JSON.parse(sessionStorage.getItem('sketch-photo-drawing'))[0][0].points[0]")
+    kept = page.wait_for_function("JSON.parse(sessionStorage.getItem('sketch-photo-drawing'))?.[0][0].points[0]")
+    x, y = kept.json_value()
     draw(page, [(0.2, 0.8), (0.8, 0.7)])
     photo, returned = picture(page, PHOTO), picture(page, RETURNED)
     normalised = prepare(Image.fromarray(canvas(page)), 64, tidy=True)

@@ -192,6 +192,20 @@ def test_a_bare_drawing_comes_with_the_colours_of_its_photo(tmp_path: Path) -> N
     assert not all(colour in [way.main for way in COLOURWAYS] for colour in told)
 
 
+def test_scenes_may_have_finer_lines(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "scenes").mkdir()
+    scene = np.full((600, 600, 3), 220, np.uint8)
+    for row in range(40, 560, 22):
+        scene[row : row + 6, 40:560] = 30
+    Image.fromarray(scene).save(tmp_path / "scenes" / "shelf.png")
+    lengths = []
+    for fine_prob in (0, 1):
+        settings = config(photos, scenes=tmp_path / "scenes", scene_prob=1, fine_prob=fine_prob, size=256)
+        samples_of = UnpairedImages(settings, 0)
+        lengths.append(np.mean([float((samples_of[number]["lines"] < 0).float().mean()) for number in range(8)]))
+    assert lengths[1] > 1.15 * lengths[0]
+
+
 def test_objects_may_be_pasted_onto_scenes(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "scenes").mkdir()
     Image.new("RGB", (200, 300), (90, 140, 200)).save(tmp_path / "scenes" / "sky.png")

@@ -31,6 +31,7 @@ def test_smoke_training_then_export_then_fine_tuning(tmp_path: Path) -> None:
     loaded = load_weights(weights, discriminators=True)
     assert loaded.config.image_size == 64
     assert loaded.config.training["steps"] == 12
+    assert not {"photos", "sketches", "scenes"} & loaded.config.training["data"].keys()  # folders of this machine
     assert (weights / "losses.png").exists()
     sheets = sorted(path.stem for path in (weights / "learning").iterdir())
     assert sheets[-1] == f"{loaded.config.training['images']:07d}"

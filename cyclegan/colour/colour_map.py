@@ -58,13 +58,17 @@ def smooth_colour_map(photo: RGBArray, drawing: RGBArray | None = None, blur: fl
     """The colour map of any drawing of ``photo`` (H×W×3): the photo itself, blurred by ``blur`` of its longer side.
 
     What the lines do not enclose keeps its colour, too, which the regions of a drawing could not tell. The colour
-    strokes of ``drawing`` (H×W×3) are laid over the photo first.
+    strokes of ``drawing`` (H×W×3) are laid over it, hardly blurred, or fine ones would be lost.
     """
-    if drawing is not None:
-        stroke = np.sqrt(_colourfulness(drawing)).clip(max=PALE)[..., None] / PALE  # softer at its antialiased edge
-        photo = (stroke * drawing + (1 - stroke) * photo + 0.5).astype(np.uint8)
     sigma = blur * max(photo.shape[:2])
-    return np.asarray(cv2.GaussianBlur(photo, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.uint8)
+    smooth = np.asarray(cv2.GaussianBlur(photo, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.uint8)
+    stroke = None if drawing is None else (_colourfulness(drawing) > 0).astype(np.float32)[..., None]
+    if drawing is None or stroke is None or not stroke.any():
+        return smooth
+    soft = cv2.GaussianBlur(np.dstack((drawing * stroke, stroke)), (0, 0), sigma / 4)
+    share = (2 * soft[..., 3:]).clip(max=1)  # whole up to the stroke's edge
+    colours = soft[..., :3] / soft[..., 3:].clip(1e-3)
+    return (share * colours + (1 - share) * smooth + 0.5).astype(np.uint8)
 
 
 def region_means(picture: NDArray, inside: Cells, regions: Cells) -> NDArray[np.float32]:

@@ -28,7 +28,15 @@ from cyclegan.images import ImageError, square_box
 from cyclegan.inference import Translator
 from cyclegan.weights import WeightsError, file_of
 
-MODULES = ("elements.js", "ink.js", "canvas.js", "photo.js", "extras.js", "main.js")  # each after those it imports
+MODULES = (
+    "elements.js",
+    "ink.js",
+    "pointers.js",
+    "canvas.js",
+    "photo.js",
+    "extras.js",
+    "main.js",
+)  # each after those it imports
 CANVAS_SIDE = 512  # pixels, as in web/canvas.html
 MAX_FRAME_CHARACTERS = 2_000_000  # of a picture's data URL; a sheet full of scribble has 400,000
 MAX_FRAMES_WAITING = 48  # from all visitors together, first come, first served: some two seconds on two cores

@@ -18,7 +18,8 @@ from cyclegan.images import WHITE, Box, RGBArray, enlarged_size, fit_square, res
 
 Layer = NDArray  # H×W uint8
 
-KNOWN_PENS = (1.2, 2.7)  # px at 256: lines of this width are left alone
+KNOWN_PENS, FINE_PENS = (1.2, 2.7), (0.8, 2.7)  # px at 256: lines of this width are left alone; in drawings of photos
+FINE_PEN = 1.0  # px at 256, of drawings of photos: they have more lines than fit in the usual pen
 ENCLOSING = 4  # lines so many times as long as their box are a drawing; a lone stroke or a circle is shorter
 FILLING = 0.6  # share of the canvas that the ink's box spans: the smallest objects of the training
 ZOOMS = ((0.37, 0.5), (FILLING, 0.75))  # ink up to this share of the canvas → the share of the canvas that is shown
@@ -93,7 +94,7 @@ class _Reading:
 def normalise(drawing: Image.Image, size: int, region: Box | None = None) -> NormalisedDrawing:
     """Any upright RGB image of a drawing → one as in training, on a sheet of ``size`` × ``size`` pixels.
 
-    ``region``: the part that is shown; None shows all of it, or only where it is if it is small.
+    ``region``: that of the photo which this is a drawing of; None shows all, or only where a small drawing is.
     A drawing with less than ``size`` pixels along its longer side, as an icon has, is enlarged to that first.
     """
     shape = enlarged_size(*drawing.size, size)
@@ -111,12 +112,14 @@ def normalise(drawing: Image.Image, size: int, region: Box | None = None) -> Nor
     shown = region or _region(read.mask, read.coloured, pen, shape)
     zoom = max(shape) / max(shown[2] - shown[0], shown[3] - shown[1])
     width = pen * zoom * REFERENCE / (2 * size)
-    known = not pen or (KNOWN_PENS[0] <= width <= KNOWN_PENS[1] and read.strength >= PALEST)
+    thinnest, thickest = FINE_PENS if region else KNOWN_PENS
+    known = not pen or (thinnest <= width <= thickest and read.strength >= PALEST)
     if known and read.clean and not read.inverted and paper is None and shape == drawing.size:
         sheet = fit_square(drawing if shown == whole else drawing.crop(shown), size)
     else:
         white = cv2.cvtColor(255 - read.coloured, cv2.COLOR_GRAY2RGB)
-        sheet = _redrawn(read.mask, np.asarray(cv2.bitwise_or(read.pixels, white), np.uint8), shown, shape, size)
+        hints = np.asarray(cv2.bitwise_or(read.pixels, white), np.uint8)
+        sheet = _redrawn(read.mask, hints, shown, shape, size, FINE_PEN if region else CANONICAL.width)
     framed = region is None and shown != whole
     remark = _remark(read.clean, read.inverted, paper is not None, framed, width)
     return NormalisedDrawing(sheet, remark, shown, shape, read.has_lines())
@@ -306,8 +309,8 @@ def _region(mask: Layer, coloured: Layer, pen: float, size: tuple[int, int]) -> 
 # --- redrawing ------------------------------------------------------------------------------------------------------
 
 
-def _redrawn(mask: Layer, hints: RGBArray, region: Box, drawn: tuple[int, int], size: int) -> Image.Image:
-    """The `region` of a drawing (of the size `drawn`) on a sheet, with all its lines in the model's pen."""
+def _redrawn(mask: Layer, hints: RGBArray, region: Box, drawn: tuple[int, int], size: int, width: float) -> Image.Image:
+    """The `region` of a drawing (of the size `drawn`) on a sheet, with all its lines `width` pixels wide at 256."""
     box = square_box(region[2] - region[0], region[3] - region[1], size)
     to = (box[2] - box[0], box[3] - box[1])
     scale = max(mask.shape) / max(drawn)
@@ -317,7 +320,7 @@ def _redrawn(mask: Layer, hints: RGBArray, region: Box, drawn: tuple[int, int], 
     mask = mask[top:bottom, left:right] * np.uint8(255)
     twice = cv2.resize(mask, (2 * to[0], 2 * to[1]), interpolation=cv2.INTER_LINEAR)
     mask = (twice > 127).astype(np.uint8)
-    coverage = cv2.resize(in_pen(mask, 2 * CANONICAL.width * size / REFERENCE), to, interpolation=cv2.INTER_AREA)
+    coverage = cv2.resize(in_pen(mask, 2 * width * size / REFERENCE), to, interpolation=cv2.INTER_AREA)
     sheet = np.full((size, size, 3), 255, np.uint8)
     black = cv2.cvtColor(np.rint(255 - 255 * coverage).astype(np.uint8), cv2.COLOR_GRAY2RGB)
     sheet[box[1] : box[3], box[0] : box[2]] = cv2.min(hints, black)

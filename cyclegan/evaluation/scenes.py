@@ -66,15 +66,17 @@ def with_scenes(
 def redrawn_scores(
     translator: Translator, scenes: list[RGBArray], extractor: nn.Module | None = None
 ) -> list[MetricRow]:
-    """How far photos redrawn from their own lines and smooth colours are from the photos, in the middle of the
-    ``scenes``, on G's sheet. The ceiling has the smooth colours alone. Nothing for a G that takes no colours.
+    """How far the middle of the ``scenes``, redrawn from its own lines and smooth colours, is from itself, compared at
+    the size of G's sheet. The ceiling has the smooth colours alone. Nothing for a G that takes no colours.
     """
     if not translator.config.generator.colour_map:
         return []
     size = translator.config.image_size
-    photos = [Image.fromarray(_middle(scene, size)) for scene in scenes]
+    photos = [_middle(scene) for scene in scenes]
     redrawn = [translator.round_trip(photo, "photo_to_sketch")[1] for photo in photos]
-    real, ours = (np.stack([np.asarray(one) for one in pictures]) for pictures in (photos, redrawn))
+    real, ours = (
+        np.stack([np.asarray(images.resize(one, (size, size))) for one in pictures]) for pictures in (photos, redrawn)
+    )
     columns = {"photos": ours, "ceiling": np.stack([smooth_colour_map(photo) for photo in real])}
     compared: dict[str, Compare] = {
         "mean difference": lambda one, other: 255 * metrics.cycle_error(one, other),
@@ -93,13 +95,12 @@ def redrawn_scores(
     ]
 
 
-def _middle(scene: RGBArray, size: int) -> RGBArray:
-    """The largest square in the middle of an H×W×3 ``scene``, at size×size."""
+def _middle(scene: RGBArray) -> Image.Image:
+    """The largest square in the middle of an H×W×3 ``scene``."""
     height, width = scene.shape[:2]
     side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = scene[top : top + side, left : left + side]
-    return np.asarray(cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    left, top = (width - side) // 2, (height - side) // 2
+    return Image.fromarray(scene).crop((left, top, left + side, top + side))
 
 
 def read_scenes(folder: Path, share: float, count: int) -> list[RGBArray]:

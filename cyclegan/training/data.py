@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from cyclegan import images
-from cyclegan.config import ConfigError, DataConfig
+from cyclegan.config import MAX_DETAIL_SIDE, ConfigError, DataConfig
 from cyclegan.drawing.coherent_lines import coherent_lines
 from cyclegan.drawing.inking import Drawing
 from cyclegan.drawing.tracing import WORK_SIZE, trace
@@ -83,7 +83,9 @@ class UnpairedImages(Dataset[Batch]):
     def _scene(self, rng: np.random.Generator) -> TrainingSample:
         """A random scene at a random scale."""
         path, side = self.scenes[rng.integers(len(self.scenes))], max(self.config.size, MIN_SCENE_SIDE)
-        longer = round(side * float(rng.choice(SCENE_SCALES)))
+        if rng.random() < self.config.fine_prob:
+            side *= 2
+        longer = round(side * float(rng.choice([s for s in SCENE_SCALES if side * s <= MAX_DETAIL_SIDE] or [1.0])))
         photo = images.to_rgb(images.open_image(path))
         left, top, right, bottom = images.square_box(*photo.size, longer)
         pixels = np.asarray(images.resize(photo, (right - left, bottom - top)))

@@ -45,7 +45,7 @@ def export(run: Path, folder: Path) -> WeightsConfig:
             "total_images": steps * config.data.batch + before.get("total_images", before.get("images", 0)),
             "started_from": before.get("origin"),
             "loss": config.loss.model_dump(mode="json", exclude={"perceptual_weights"}),
-            "data": config.data.model_dump(mode="json", exclude={"photos", "sketches", "workers"}),
+            "data": config.data.model_dump(mode="json", exclude={"photos", "sketches", "scenes", "workers"}),
         },
     )
     described = save_weights(folder, networks, description)

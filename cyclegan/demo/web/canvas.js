@@ -1,15 +1,18 @@
 // The canvas and its tools: pen, eraser, colours, undo, examples; keeps the drawing for a reload.
 //
-// The drawing is a list of steps (what undo takes back), a step is a list of strokes (see ink.js).
+// The drawing is a list of steps (what undo takes back), a step is a list of strokes (see ink.js). However many there
+// are, a new one costs the same: it is inked over the others, and the drawing is kept while the pen rests.
 
 import {
   BLACK,
   SIDE,
   WHITE,
   coloursOf,
+  copy,
   flatten,
   ink,
   inkEnd,
+  inkMore,
   inkPoint,
   newSheet,
   photoStroke,
@@ -17,10 +20,12 @@ import {
   sinceClear,
 } from "./ink.js";
 import { finder, press } from "./elements.js";
+import { followPointers } from "./pointers.js";
 
 const ERASER_WIDTH = 6; // times the pen's
 const BRUSH_WIDTH = 3.5; // times the pen's: thin lines of colour tell the model little
 const STORE = "sketch-photo-drawing";
+const REST_MS = 200; // without a stroke, until the drawing is kept
 
 /**
  * Sets up the canvas in `element`. `examples`: [{ name, strokes }]; `onChange` is called when the drawing was changed,
@@ -33,7 +38,8 @@ export function createCanvas(element, examples, onChange, onTrouble) {
   const widthSlider = find(".width input");
   const ground = find(".ground");
   const ownColours = find(".own-colours input");
-  const sheet = newSheet(); // what the canvas shows
+  const settled = newSheet(); // the steps
+  const sheet = newSheet(); // what the canvas shows: them and the stroke under the pen
   const scratch = newSheet();
 
   let steps = [];
@@ -82,22 +88,40 @@ export function createCanvas(element, examples, onChange, onTrouble) {
     return !stroke && !coloursOf(steps.flat()) && sinceClear(steps.flat()).every((one) => !one.image && (one.colour ?? WHITE) === WHITE);
   }
 
+  /** The steps are others than `settled` shows. */
   function changed() {
-    ink(sheet, steps.flat());
-    flatten(sheet, context);
-    showColours();
-    save();
-    onChange();
+    ink(settled, steps.flat());
+    show();
+    saveSoon();
   }
 
   function addStep(step) {
+    endStroke();
     steps.push(step);
     undone = [];
-    changed();
+    inkMore(settled, step);
+    show();
+    saveSoon();
+  }
+
+  function show() {
+    copy(settled, sheet);
+    flatten(sheet, context);
+    showColours();
+    onChange();
+  }
+
+  let saving = 0; // the timer; 0 if all is kept
+
+  function saveSoon() {
+    clearTimeout(saving);
+    saving = setTimeout(() => (stroke ? saveSoon() : save()), REST_MS); // saving would hold up the pen
   }
 
   /** Keeps the drawing for a reload: with all its steps or, where pictures are too many for that, as it is. */
   function save() {
+    clearTimeout(saving);
+    saving = 0;
     for (const kept of [steps, [sinceClear(steps.flat())]]) {
       try {
         return sessionStorage.setItem(STORE, JSON.stringify(kept));
@@ -106,6 +130,12 @@ export function createCanvas(element, examples, onChange, onTrouble) {
       }
     }
   }
+
+  function onLeave() {
+    if (!element.isConnected) removeEventListener("pagehide", onLeave);
+    else if (saving) save();
+  }
+  addEventListener("pagehide", onLeave);
 
   async function restore() {
     try {
@@ -118,64 +148,55 @@ export function createCanvas(element, examples, onChange, onTrouble) {
     }
   }
 
-  // --- pen, mouse, finger ---------------------------------------------------------------------------------------------
-
-  function pointOf(event) {
-    const box = canvas.getBoundingClientRect();
-    const round = (value) => Math.round(value * 10) / 10;
-    const point = [
-      round(((event.clientX - box.left) / box.width) * SIDE),
-      round(((event.clientY - box.top) / box.height) * SIDE),
-    ];
-    return event.pointerType === "pen" ? [...point, round(0.4 + 1.2 * event.pressure)] : point;
-  }
+  // --- strokes --------------------------------------------------------------------------------------------------------
 
   /** Width of the next stroke on the sheet. */
-  function strokeWidth() {
-    const factor = tool === "eraser" ? ERASER_WIDTH : colour === BLACK ? 1 : BRUSH_WIDTH;
+  function strokeWidth(erases = tool === "eraser") {
+    const factor = erases ? ERASER_WIDTH : colour === BLACK ? 1 : BRUSH_WIDTH;
     return widthSlider.value * factor;
   }
 
-  canvas.addEventListener("pointerdown", (event) => {
-    if (stroke || event.button !== 0) return;
-    event.preventDefault(); // no text selection; the focus is set by hand for the keyboard shortcuts
-    canvas.focus({ preventScroll: true });
-    canvas.setPointerCapture(event.pointerId);
-    stroke = { colour: tool === "pen" ? colour : WHITE, width: strokeWidth(), points: [pointOf(event)] };
-    stroke.pointer = event.pointerId;
+  function beginStroke(point, erases) {
+    const white = erases || tool === "eraser";
+    stroke = { colour: white ? WHITE : colour, width: strokeWidth(white), points: [point] };
     inkPoint(sheet, stroke, 0);
     inkEnd(sheet, stroke);
     flatten(sheet, context);
     onChange();
-  });
+  }
 
-  canvas.addEventListener("pointermove", (event) => {
-    if (stroke?.pointer !== event.pointerId) return;
-    const events = event.getCoalescedEvents?.() ?? [];
-    for (const one of events.length ? events : [event]) {
-      const [point, last] = [pointOf(one), stroke.points.at(-1)];
+  function moveStroke(points) {
+    if (!stroke) return; // undone under the pen
+    for (const point of points) {
+      const last = stroke.points.at(-1);
       if (Math.hypot(point[0] - last[0], point[1] - last[1]) < 1) continue;
       stroke.points.push(point);
       inkPoint(sheet, stroke, stroke.points.length - 1);
     }
     flatten(sheet, context);
     onChange();
-  });
+  }
 
-  function penUp(event) {
-    if (stroke?.pointer !== event.pointerId) return;
-    const { pointer, ...finished } = stroke;
+  function endStroke() {
+    if (!stroke) return;
+    const finished = stroke;
     stroke = null;
     addStep([finished]);
   }
-  canvas.addEventListener("pointerup", penUp);
-  canvas.addEventListener("pointercancel", penUp);
+
+  function dropStroke() {
+    if (!stroke) return;
+    stroke = null;
+    show();
+  }
+
+  followPointers(canvas, { begin: beginStroke, move: moveStroke, end: endStroke, drop: dropStroke });
 
   // --- tools ----------------------------------------------------------------------------------------------------------
 
   const actions = {
-    undo: () => steps.length && (undone.push(steps.pop()), changed()),
-    redo: () => undone.length && (steps.push(undone.pop()), changed()),
+    undo: () => (stroke ? dropStroke() : steps.length && (undone.push(steps.pop()), changed())),
+    redo: () => !stroke && undone.length && (steps.push(undone.pop()), changed()),
     clear: () => isEmpty() || addStep([{ clear: true }]),
   };
   findAll("[data-action]").forEach((button) => button.addEventListener("click", actions[button.dataset.action]));
@@ -238,7 +259,8 @@ export function createCanvas(element, examples, onChange, onTrouble) {
     start: async () => {
       choose("pen", BLACK);
       steps = [...(await restore()), ...steps];
-      changed();
+      ink(settled, steps.flat());
+      show();
     },
   };
 }

@@ -47,18 +47,33 @@ export function inkEnd(onto, { points, colour }) {
   }
 }
 
+/** The whole drawing on a sheet, whatever was there. */
 export function ink(onto, drawing) {
-  for (const layer of [onto.lines, onto.colours]) layer.clearRect(0, 0, SIDE, SIDE);
-  for (const one of sinceClear(drawing)) {
-    if (one.image) {
-      for (const name of ["lines", "colours"]) {
-        onto[name].globalCompositeOperation = "source-over";
-        onto[name].drawImage(pictures.get(one.image)[name].canvas, 0, 0);
-      }
-    } else if (one.points) {
+  clear(onto);
+  inkMore(onto, sinceClear(drawing));
+}
+
+/** Strokes over what is on the sheet: the same pixels as if all were inked anew. */
+export function inkMore(onto, strokes) {
+  for (const one of strokes) {
+    if (one.clear) clear(onto);
+    else if (one.image) lay(pictures.get(one.image), onto, "source-over");
+    else if (one.points) {
       one.points.forEach((_, i) => inkPoint(onto, one, i));
       inkEnd(onto, one);
     }
+  }
+}
+
+const clear = ({ lines, colours }) => [lines, colours].forEach((layer) => layer.clearRect(0, 0, SIDE, SIDE));
+
+/** What is on one sheet, on another one, too. */
+export const copy = (sheet, onto) => lay(sheet, onto, "copy");
+
+function lay(sheet, onto, operation) {
+  for (const name of ["lines", "colours"]) {
+    onto[name].globalCompositeOperation = operation;
+    onto[name].drawImage(sheet[name].canvas, 0, 0);
   }
 }
 
