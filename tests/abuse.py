@@ -155,7 +155,7 @@ def payloads(address: str) -> dict[str, tuple[Any, str]]:
         "/etc/passwd, marked as a file": ({"path": "/etc/passwd", **mark}, "did not arrive"),
         f"address {address}": ({"path": address, **mark}, "not fetched from addresses; upload the file"),
         "address of another host": ({"path": "https://example.com/a.png", **mark}, "not fetched from addresses"),
-        "address, not marked": ({"path": address}, "did not arrive"),
+        "address, not marked": ({"path": address}, "not fetched from addresses"),
         "address as url": ({"path": None, "url": address, **mark}, "did not arrive"),
         "data URL as file": ({"path": url}, "did not arrive"),
         "data URL": (url, "did not arrive"),

@@ -159,3 +159,20 @@ def test_what_is_no_port_is_said_in_one_sentence(
 def test_the_port_of_the_command_line_wins_over_nonsense_around_it(weights_folder: Path) -> None:
     with running_server(str(weights_folder), GRADIO_SERVER_PORT="abc") as server:
         assert "Sketch ↔ Photo" in urllib.request.urlopen(server.url).read().decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "expected"),
+    [([], "", None), (["--root-path", "/sketch"], "", "/sketch"), ([], "/other", "/other")],
+)
+def test_the_root_path_reaches_gradio(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str], environment: str, expected: str | None
+) -> None:
+    launched: dict[str, Any] = {}
+    monkeypatch.setenv("GRADIO_ROOT_PATH", environment)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    monkeypatch.setattr("cyclegan.demo.page.build_demo", lambda *_, **__: None)
+    monkeypatch.setattr("cyclegan.demo.page.launch", lambda *_, **options: launched.update(options))
+    app.main(["--weights", str(tmp_path), *arguments])
+    assert launched["root_path"] == expected

@@ -62,6 +62,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--host", default=environment("GRADIO_SERVER_NAME", "127.0.0.1"), help="default: %(default)s")
     usual = environment("GRADIO_SERVER_PORT", "7860" if "SPACE_ID" in os.environ else "5000")
     parser.add_argument("--port", type=port_number, default=usual, help="default: %(default)s")
+    parser.add_argument(
+        "--root-path",
+        default=environment("GRADIO_ROOT_PATH", ""),
+        metavar="/PATH",
+        help="where a reverse proxy shows the page, if that is not the top of its host",
+    )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument("--share", action="store_true", help="also ask Gradio for a public link")
     parser.add_argument("--weights", default=DEFAULT_FOLDER, help="a folder, or owner/name on the Hugging Face Hub")
@@ -98,4 +104,5 @@ def main(arguments: list[str] | None = None) -> None:
         log.warning("Port %d is taken; using %d.", options.port, port)
     demo = build_demo(translator, problem=problem)
     auth = (user, password) if given else None
-    launch(demo, options.host, port, share=options.share, auth=auth, inbrowser=options.open)
+    root = options.root_path or None
+    launch(demo, options.host, port, share=options.share, auth=auth, inbrowser=options.open, root_path=root)
