@@ -24,7 +24,7 @@ from cyclegan.demo.api import direction_of, flag_of
 from cyclegan.demo.pictures import redrawn, seed_of, translate
 from cyclegan.images import ImageError
 from cyclegan.inference import Translator
-from tests.server import ROOT, Server
+from tests.server import ROOT, Server, running_server
 
 pytest_plugins = ["tests.browser_fixtures", "tests.server_fixtures"]
 
@@ -109,9 +109,14 @@ def test_curl_as_the_readme_has_it(server: Server, tmp_path: Path) -> None:
     assert "Traceback" not in server.log.read_text()
 
 
-def test_mcp_tools(server: Server, drawing: Path) -> None:
+def test_mcp_tools(weights_folder: Path, drawing: Path) -> None:
     """Each endpoint is a tool, and its picture may be a data URL."""
     pytest.importorskip("mcp", reason="needs the extra mcp")
+    with running_server(str(weights_folder), "--mcp") as server:
+        _ask_mcp(server, drawing)
+
+
+def _ask_mcp(server: Server, drawing: Path) -> None:
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 

@@ -14,6 +14,7 @@ import os
 import socket
 import tempfile
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 # Read once, when torch loads OpenMP. Threads that spin while they wait for each other take a translation from 25 ms to
@@ -70,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument("--share", action="store_true", help="also ask Gradio for a public link")
+    parser.add_argument("--mcp", action="store_true", help="also serve MCP tools, at /gradio_api/mcp/")
     parser.add_argument("--weights", default=DEFAULT_FOLDER, help="a folder, or owner/name on the Hugging Face Hub")
     parser.add_argument(
         "--auth",
@@ -78,6 +80,8 @@ def main(arguments: list[str] | None = None) -> None:
         " environment variable CYCLEGAN_AUTH=USER:PASSWORD",
     )
     options = parser.parse_args(arguments)
+    if options.mcp and not find_spec("mcp"):
+        parser.error("--mcp needs a package more: pip install 'cyclegan[mcp]', or -e '.[mcp]' in a checkout")
     given = options.auth if options.auth is not None else os.environ.pop("CYCLEGAN_AUTH", None)
     user, colon, password = (given or "").partition(":")
     if given is not None and not (user and colon and password):  # an empty one must not open the page to everybody
@@ -87,9 +91,6 @@ def main(arguments: list[str] | None = None) -> None:
         "GRADIO_TEMP_DIR",
         str(Path(tempfile.gettempdir(), f"cyclegan-demo-{os.getuid() if hasattr(os, 'getuid') else ''}")),
     )
-    os.environ.setdefault(
-        "GRADIO_ANALYTICS_ENABLED", "False"
-    )  # the client in Gradio's MCP server asks for nothing else
     os.environ.pop("GRADIO_SERVER_PORT", None)  # Gradio reads it as it is imported, and fails if it is not a number
     from cyclegan.demo.page import build_demo, launch
 
@@ -105,4 +106,5 @@ def main(arguments: list[str] | None = None) -> None:
     demo = build_demo(translator, problem=problem)
     auth = (user, password) if given else None
     root = options.root_path or None
-    launch(demo, options.host, port, share=options.share, auth=auth, inbrowser=options.open, root_path=root)
+    serving = {"share": options.share, "auth": auth, "inbrowser": options.open, "root_path": root}
+    launch(demo, options.host, port, mcp_server=options.mcp, **serving)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +75,6 @@ def launch(demo: gr.Blocks, host: str, port: int, **options: Any) -> None:
         theme=theme,
         css_paths=[WEB / "style.css", WEB / "tabs.css"],
         footer_links=["api"],
-        mcp_server=bool(find_spec("mcp")),
         run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
