@@ -4,10 +4,12 @@ import csv
 import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cyclegan.config import ConfigError, TrainConfig
@@ -19,6 +21,16 @@ from tests.training_fixtures import same
 pytest_plugins = ["tests.training_fixtures"]
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums of several threads are rounded as these are scheduled."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_resumed_equals_uninterrupted_bit_for_bit(config: TrainConfig, tmp_path: Path) -> None:
     whole = train(config)
     first = config.model_copy(update={"run": tmp_path / "halves"})
