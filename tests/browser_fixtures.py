@@ -24,6 +24,9 @@ def translator(tmp_path_factory: pytest.TempPathFactory, states: dict[str, State
     return Translator.from_pretrained(folder, device="cpu")
 
 
+LOCAL = {"127.0.0.1", "localhost", "None"}
+
+
 @pytest.fixture(scope="session")
 def hosts() -> Iterator[set[str]]:
     """Every host that this process, the server's, looks up."""
@@ -40,8 +43,11 @@ def hosts() -> Iterator[set[str]]:
 
 @pytest.fixture(scope="session")
 def url(translator: Translator, hosts: set[str]) -> Iterator[str]:
+    hosts.clear()  # Gradio's client, which other tests use, asks for the Hub
     demo = build_demo(translator)
-    yield serve(demo)
+    address = serve(demo)
+    assert hosts <= LOCAL
+    yield address
     demo.close()
 
 

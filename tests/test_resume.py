@@ -50,6 +50,7 @@ def start_process() -> Iterator[Callable[..., BaseProcess]]:
 
 def run(config: TrainConfig, resume: bool) -> None:
     torch.set_num_threads(1)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup
     train(config, resume)
 
 

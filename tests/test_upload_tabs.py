@@ -16,7 +16,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageDraw, ImageOps
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from cyclegan.demo.pictures import Translated, translate
@@ -96,7 +96,7 @@ def test_upload_and_bad_files(page: Page, tab: str) -> None:
     drop(panel, "dropped.txt", "hello", "text/plain")
     expect(message).to_contain_text("“dropped.txt” is not an image")
     expect(page.locator(".toast-body")).to_have_count(0)  # Gradio says nothing beside our sentence
-    upload(panel, "good.png", png(300, 200))
+    upload(panel, "good.png", encoded(lines(300, 200), "PNG") if tab == TABS[0] else png(300, 200))
     pictures = panel.locator(PICTURES)
     expect(pictures).to_have_count(3)
     expect(message).to_have_count(0)
@@ -110,6 +110,14 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def lines(width: int, height: int) -> Image.Image:
+    drawing = Image.new("RGB", (width, height), "white")
+    ImageDraw.Draw(drawing).ellipse(
+        (width // 5, height // 5, width * 4 // 5, height * 4 // 5), outline="black", width=3
+    )
+    return drawing
 
 
 def odd_files(photo: Image.Image) -> dict[str, bytes]:
@@ -232,7 +240,7 @@ def test_many_at_once(page: Page) -> None:
     with ZipFile(saved.value.path()) as archive:
         pictures = [name for name in archive.namelist() if name.endswith(".png")]
         sizes = {name: Image.open(archive.open(name)).size for name in pictures}
-        assert sizes == {"one.png": (60, 40), "two.png": (40, 60)}
+        assert sizes == {"one.png": (64, 43), "two.png": (43, 64)}  # as large as the sheet
         assert set(archive.namelist()) - set(pictures) == {"one.svg", "two.svg"}
 
 
