@@ -33,6 +33,14 @@ def test_smudges_go(drawing: np.ndarray) -> None:
     assert (cleaned(drawing, 1)[205:235, 105:295] == 255).all()
 
 
+def test_the_middle_of_a_narrow_smudge_is_the_line(drawing: np.ndarray) -> None:
+    drawing[500:502, 100:200] = drawing[500:502, 260:360] = 0
+    drawing[495:507, 196:264] = 150
+    lines = cleaned(drawing, 1) < 128
+    assert lines[494:508, 100:360].any(axis=0).mean() > 0.95
+    assert lines[494:508, 200:260].sum(axis=0).max() <= 4
+
+
 @pytest.mark.parametrize(("detail", "stays"), [(1, True), (0.8, True), (0.7, False), (0, False)])
 def test_what_is_short_is_detail(drawing: np.ndarray, detail: float, stays: bool) -> None:
     lines = cleaned(drawing, detail)
