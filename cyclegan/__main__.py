@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from cyclegan.config import ConfigError
 from cyclegan.drawing.pen import PENS, with_pen
-from cyclegan.drawing.vector import line_width, to_svg, vectorise
+from cyclegan.drawing.vector import svg_of
 from cyclegan.hub import DEFAULT_FOLDER
 from cyclegan.images import SUFFIXES, ImageError, open_image, to_rgb
 from cyclegan.inference import DETAIL, Translator
@@ -300,10 +300,9 @@ def _run(jobs: dict[Path, Path], source: Path, target: Path, convert: Convert, p
 
 def _save(result: Image.Image, output: Path, pen: float) -> None:
     if output.suffix.lower() == ".svg":
-        pixels = np.asarray(result)
-        output.write_text(to_svg(vectorise(pixels), pen * line_width(pixels)), encoding="utf-8")
+        output.write_text(svg_of(np.asarray(result), pen), encoding="utf-8")
     else:
-        (result if pen == 1 else Image.fromarray(with_pen(np.asarray(result), pen))).save(output)
+        Image.fromarray(with_pen(np.asarray(result), pen)).save(output)
 
 
 def _fail(message: str) -> int:

@@ -81,3 +81,16 @@ def test_all_are_made_in_one_batch(told: Translator, monkeypatch: pytest.MonkeyP
 
 def test_a_blank_sheet_has_none(told: Translator) -> None:
     assert variations(Image.new("RGB", (64, 64), "white"), told) == []
+
+
+def test_tints_of_a_photo_leave_the_drawing_as_it_is(told: Translator) -> None:
+    """A drawing that is not to be tidied, here in a pen that would be thinned, is not."""
+    drawing = Image.new("RGB", (96, 64), "white")
+    ImageDraw.Draw(drawing).ellipse((20, 10, 76, 54), outline="black", width=7)
+    six = variations(drawing, told, colours=Image.new("RGB", (96, 64), (180, 90, 60)))
+    assert len({one.name for one in six}) == 6
+    for one in six:
+        alone = told.sketch_to_photo(drawing, one.seed, one.colours, normalise=False)
+        assert one.sketch is drawing
+        assert np.array_equal(np.asarray(one.photo), np.asarray(alone))
+    assert not np.array_equal(np.asarray(alone), np.asarray(told.sketch_to_photo(drawing, 0, one.colours)))

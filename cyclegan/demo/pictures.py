@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from cyclegan import images
+from cyclegan.drawing import vector
 from cyclegan.drawing.pen import PENS, with_pen
-from cyclegan.drawing.vector import line_width, to_svg, vectorise
 from cyclegan.images import ImageError
 from cyclegan.inference import DETAIL, NO_LINES, Direction, Translator
 
@@ -99,8 +99,7 @@ def redrawn(drawing: Image.Image, pen: float) -> Image.Image:
 
 def svg_of(drawing: Image.Image, pen: float = 1.0) -> str:
     """The lines of an RGB drawing as paths, ``pen`` times as wide as they are."""
-    pixels = np.asarray(drawing)
-    return to_svg(vectorise(pixels), pen * line_width(pixels))
+    return vector.svg_of(np.asarray(drawing), pen)
 
 
 def save_svg(drawing: Image.Image, folder: str, name: str, pen: float = 1.0) -> str:

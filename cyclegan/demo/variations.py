@@ -44,7 +44,8 @@ def variations(
     if colours:
         tinted = [(name, Image.fromarray(tint)) for name, tint in islice(_tints(np.asarray(colours)), count)]
         return [
-            Variation(name, sketch, seed, translator.sketch_to_photo(sketch, seed, tint), tint) for name, tint in tinted
+            Variation(name, sketch, seed, translator.sketch_to_photo(sketch, seed, tint, normalise=False), tint)
+            for name, tint in tinted
         ]
     drawing = np.asarray(sketch)
     if drawing.min() > BLANK:

@@ -41,6 +41,11 @@ def line_width(drawing: RGBArray) -> float:
     return max(float(ink.sum()) / max(int(thinned(ink).sum()), 1), 1.0) / scale
 
 
+def svg_of(drawing: RGBArray, pen: float = 1.0) -> str:
+    """An SVG document of the lines of a raster ``drawing`` (H×W×3 uint8), ``pen`` times as wide as they are."""
+    return to_svg(vectorise(drawing), pen * line_width(drawing))
+
+
 def to_svg(drawing: Drawing, width: float = 2.0) -> str:
     """An SVG document of the drawing's size with one path per stroke, in black on white, ``width`` pixels wide."""
     paths = "".join(f'<path d="{_path_data(stroke)}"/>' for stroke in drawing.strokes if len(stroke.points) > 1)
