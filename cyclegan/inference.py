@@ -200,6 +200,10 @@ class Translator:
         image = to_rgb(image)
         if direction == "sketch_to_photo":
             photo = self._result(self._sheet(image, seed, colours), image.size, direction)
+            if colours is not None and self.config.generator.detail:  # it fills its sheet: white beside it were a frame
+                left, top, right, bottom = square_box(*photo.size, self.config.image_size)
+                small = resize(photo, (right - left, bottom - top))
+                return photo, resize_lines(self._drawn_at_own_scale(small, detail, begun=True), photo.size)
             sheet = Sheet(np.asarray(fit_square(photo, self.config.image_size)), detail=detail)
             return photo, self._result(sheet, photo.size, BACK[direction], begun=True)
         drawing = self.photo_to_sketch(image, detail)

@@ -84,6 +84,24 @@ def test_a_round_trip_goes_through_the_sheet_that_g_knows(translator: Translator
     assert np.array_equal(np.asarray(drawing), np.asarray(translator.photo_to_sketch(photo)))
 
 
+def test_a_redrawn_photo_goes_back_without_a_white_margin(
+    translator: Translator, make_photo: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F would draw its border as a frame."""
+    shown = []
+
+    def watched(photo: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        shown.append(photo)
+        return photo
+
+    monkeypatch.setattr(translator, "_F", watched)
+    monkeypatch.setattr(translator, "_G", lambda sketch, _: torch.full_like(sketch, -0.5))
+    photo, back = translator.round_trip(Image.new("RGB", (300, 150), "white"), "sketch_to_photo", colours=make_photo())
+    assert photo.size == back.size == (300, 150)
+    assert shown[0].shape[-1] > shown[0].shape[-2]
+    assert (shown[0] < 0).all()
+
+
 def test_enlarged_lines_stay_crisp() -> None:
     sheet = np.full((64, 64, 3), 255, np.uint8)
     sheet[:, 30:34] = 0
