@@ -9,11 +9,13 @@ them are texture.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclegan.drawing.inking import KINDS, Drawing, Stroke
+from cyclegan.drawing.inking import KINDS, Drawing, Stroke, on_grid
 from cyclegan.drawing.skeleton import pixel_paths, thinned
 from cyclegan.drawing.tracing import smooth_path, trace
 from cyclegan.images import to_lab
@@ -71,7 +73,8 @@ def coherent_lines(photo: NDArray, size: int = WORK_SIZE) -> Drawing:
 
 def _silhouette(photo: NDArray, lines: NDArray[np.bool_]) -> list[Stroke]:
     """The closed outlines of an object on a plain ground; none where what parts it from the ground is no edge."""
-    outlines = [stroke for stroke in trace(photo).strokes if stroke.kind in KINDS["contour"]]
+    traced = (stroke for stroke in trace(photo).strokes if stroke.kind in KINDS["contour"])
+    outlines = [replace(stroke, points=on_grid(stroke.points)) for stroke in traced]
     if not outlines:
         return []
     away = cv2.distanceTransform((~lines).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -19,6 +19,7 @@ KINDS: dict[Detail, tuple[StrokeKind, ...]] = {
 }
 REFERENCE = 256  # pen widths and displacements are given in pixels on a sheet whose longer side has this many
 SHIFT = 4  # fractional bits of the coordinates given to OpenCV
+GRID = 1 << SHIFT  # positions per pixel of what tracers find
 
 
 @dataclass(frozen=True)
@@ -312,6 +313,12 @@ def _rendered(points: Points, widths: NDArray, last: NDArray, size: tuple[int, i
     return cv2.resize(coverage, size, interpolation=cv2.INTER_AREA)
 
 
+def on_grid(points: Points) -> Points:
+    """`points` rounded to 1/16 pixel: finer than a pen shows, and coarse enough to be stored in a few bytes (`compact`)
+    with no other line coming back."""
+    return np.ascontiguousarray(np.rint(points * GRID) / np.float32(GRID))
+
+
 def fixed_point(points: Points) -> NDArray:
     """OpenCV's fixed-point coordinates, whose origin is the centre of the first pixel."""
-    return np.rint((points - 0.5) * (1 << SHIFT)).astype(np.int32)
+    return np.rint((points - 0.5) * GRID).astype(np.int32)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cyclegan.drawing.inking import CANONICAL, Drawing, Stroke, StrokeKind, Style, ink
+from cyclegan.drawing.inking import CANONICAL, Drawing, Stroke, StrokeKind, Style, ink, on_grid
 from cyclegan.drawing.skeleton import pixel_paths, thinned
 from cyclegan.images import largest_channel
 
@@ -214,7 +214,7 @@ def smooth_path(pixels: NDArray, closed: bool) -> NDArray:
         padded = np.concatenate([2 * points[0] - points[n:0:-1], points, 2 * points[-1] - points[-2 : -n - 2 : -1]])
         reach = n
     smooth = cv2.GaussianBlur(padded[:, None], (1, 2 * reach + 1), 0, sigmaY=1.8)[reach:-reach, 0]
-    return np.ascontiguousarray(smooth[::2] if closed else np.concatenate([smooth[:-1:2], smooth[-1:]]))
+    return on_grid(smooth[::2] if closed else np.concatenate([smooth[:-1:2], smooth[-1:]]))
 
 
 def _in_order(strokes: list[Stroke]) -> list[Stroke]:
