@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = ("sketch-photo", "sketch-photo-demo", "sketch-photo-train", "sketch-photo-export")
+SCRIPTS = ("sketch-photo", "sketch-photo-demo", "sketch-photo-train", "sketch-photo-export", "sketch-photo-pack")
 
 
 def done(*command: str | Path, cwd: Path, **environment: str) -> str:

@@ -38,6 +38,12 @@ def trace(photo: NDArray) -> Drawing:
     The silhouette needs a plain background reaching the photo's border; without one there are inner edges only.
     """
     height, width = photo.shape[:2]
+    return trace_at_work_size(photo).resized((width, height))
+
+
+def trace_at_work_size(photo: NDArray) -> Drawing:
+    """As `trace`, in pixels of a photo whose longer side has `WORK_SIZE`."""
+    height, width = photo.shape[:2]
     scale = WORK_SIZE / max(height, width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     if size != (width, height):
@@ -45,8 +51,7 @@ def trace(photo: NDArray) -> Drawing:
     mask, background = _silhouette(photo)
     outlines = _outlines(photo, mask, background)
     inner = _inner_edges(photo, mask, outlines)
-    drawing = Drawing(size, tuple(outlines + inner))
-    return drawing.resized((width, height))
+    return Drawing(size, tuple(outlines + inner))
 
 
 def _silhouette(photo: NDArray) -> tuple[NDArray, NDArray]:

@@ -59,7 +59,30 @@ def export_main(arguments: Sequence[str] | None = None) -> int:
     return _exit_code(lambda: _export(options))
 
 
-def _exit_code(work: Callable[[], int]) -> int:
+def pack_main(arguments: Sequence[str] | None = None) -> int:
+    """Pack folders; returns the exit code: 0 written, 2 nothing to pack or a full disk, 130 interrupted."""
+    parser = argparse.ArgumentParser(description="Decode, resize and trace pictures once, for many runs.")
+    parser.add_argument("photos", type=Path, help="a folder of photos, of any layout but a CSV")
+    parser.add_argument("out", type=Path, help="the folder to write; train on it with --set data.photos=OUT")
+    parser.add_argument("--sketches", type=Path, help="a folder of drawings, which takes the place of data.sketches")
+    parser.add_argument("--scenes", type=Path, help="a folder of photos of any kind, instead of data.scenes")
+    parser.add_argument("--size", type=int, default=256, help="pixels of the longer side (default 256, the least)")
+    parser.add_argument("--lossless", action="store_true", help="keep every pixel: some two to eight times as large")
+    parser.add_argument("--workers", type=int, default=0, help="processes (default: as many as there are cores)")
+    options = parser.parse_args(arguments)
+    return _exit_code(lambda: _pack(options), interrupted="Interrupted; no pack was written.")
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from cyclegan.training.packing import pack
+
+    pack(**vars(options))
+    return 0
+
+
+def _exit_code(
+    work: Callable[[], int], interrupted: str = "Interrupted before the first step; nothing was saved."
+) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         from cyclegan.training.checkpoint import SaveError
@@ -79,7 +102,7 @@ def _exit_code(work: Callable[[], int]) -> int:
         log.error("%s", error)
         return 1
     except KeyboardInterrupt:
-        log.error("Interrupted before the first step; nothing was saved.")
+        log.error("%s", interrupted)
         return 130
 
 

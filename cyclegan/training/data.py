@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Generator
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from cyclegan import images
 from cyclegan.config import MAX_DETAIL_SIDE, ConfigError, DataConfig
 from cyclegan.drawing.coherent_lines import coherent_lines
 from cyclegan.drawing.inking import Drawing
-from cyclegan.drawing.tracing import WORK_SIZE, trace
+from cyclegan.drawing.tracing import WORK_SIZE, trace_at_work_size
+from cyclegan.images import RGBArray
 from cyclegan.training.augmentation import (
     TrainingSample,
     cropped_sample,
@@ -121,11 +123,9 @@ class UnpairedImages(Dataset[Batch]):
         path, side = self.scenes[rng.integers(len(self.scenes))], max(self.config.size, MIN_SCENE_SIDE)
         if rng.random() < self.config.fine_prob:
             side *= 2
-        longer = round(side * float(rng.choice([s for s in SCENE_SCALES if side * s <= MAX_DETAIL_SIDE] or [1.0])))
-        photo = open_photo(path, longer)
-        left, top, right, bottom = images.square_box(*photo.size, longer)
-        pixels = np.asarray(images.resize(photo, (right - left, bottom - top)))
-        lines = self._remembered((path, longer), lambda: coherent_lines(pixels, longer))
+        longer = int(rng.choice(scene_lengths(side)))
+        pixels = scene_pixels(self._source(path), longer)
+        lines = self._lines(path, longer, lambda: coherent_lines(pixels, longer))
         if rng.random() < self.config.paste_prob:
             path = self.photos[rng.integers(len(self.photos))]
             thing = self._opened(path, "right")
@@ -141,19 +141,45 @@ class UnpairedImages(Dataset[Batch]):
     def _opened(self, path: Path, half: Half) -> Image.Image:
         """Square: stretched if it is to be cropped, else on a white sheet."""
         side = self.config.crop_from or max(self.config.size, WORK_SIZE)
-        picture = open_photo(path, side, half if self.listing.side_by_side else None)
+        picture = open_photo(self._source(path), side, half if self.listing.side_by_side else None)
         return images.resize(picture, (side, side)) if self.config.crop_from else images.fit_square(picture, side)
 
-    def _traced(self, path: Path, photo: Image.Image) -> Drawing:
-        return self._remembered((path, photo.width), lambda: trace(np.asarray(photo)))
+    def _source(self, path: Path) -> Path | BytesIO:
+        pack = self.listing.pack
+        return pack.open(path) if pack and path in pack else path
 
-    def _remembered(self, key: tuple[Path, int], draw: Callable[[], Drawing]) -> Drawing:
-        """Drawings of the photos seen last: 40 ms to trace (scenes 0.3 s), some 20 kB to keep (scenes 100 kB)."""
+    def _traced(self, path: Path, photo: Image.Image) -> Drawing:
+        drawing = self._lines(path, WORK_SIZE, lambda: trace_at_work_size(np.asarray(photo)))
+        return drawing.resized(photo.size)
+
+    def _lines(self, path: Path, side: int, draw: Callable[[], Drawing]) -> Drawing:
+        """The lines of a picture of ``side`` pixels: from the pack or, found by ``draw``, those of the pictures seen
+        last. They take 40 ms to find (scenes 0.3 s) and some 20 kB to keep (scenes 100 kB). A pack's are of photos that
+        are not stretched."""
+        pack, key = self.listing.pack, (path, side)
+        if pack and path in pack and not self.config.crop_from and (drawing := pack.drawing(path, side)):
+            return drawing
         drawing = self._drawings.pop(key, None) or draw()
         self._drawings[key] = drawing
         if len(self._drawings) > MAX_DRAWINGS:
             del self._drawings[next(iter(self._drawings))]
         return drawing
+
+
+def scene_lengths(side: int) -> list[int]:
+    """Pixels along the longer side that a scene may have, of which a sheet spans ``side``."""
+    return [round(side * scale) for scale in SCENE_SCALES if side * scale <= MAX_DETAIL_SIDE] or [side]
+
+
+def scene_pixels(source: Path | BytesIO, longer: int) -> RGBArray:
+    """The scene with ``longer`` pixels along its longer side, H×W×3.
+
+    Raises:
+        ImageError: the file is gone or damaged.
+    """
+    photo = open_photo(source, longer)
+    left, top, right, bottom = images.square_box(*photo.size, longer)
+    return np.asarray(images.resize(photo, (right - left, bottom - top)))
 
 
 def _tensors(sample: TrainingSample) -> Batch:

@@ -9,6 +9,7 @@ the same names in ``photos``, ``sketches``  pairs: each photo with the sketch of
 pictures twice as wide as high             pairs A|B (pix2pix): the sketch on the left, the photo on the right
 ``train`` with ``val`` or ``test``         either of these; held out: ``val`` or ``test``
 a CSV file                                 columns ``photo``, ``sketch`` (a pair if both are given), ``split``
+what ``train.pack`` made of any of these   the same, its sketches and scenes instead of ``sketches`` and ``scenes``
 =========================================  ===========================================================================
 """
 
@@ -24,6 +25,7 @@ import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -31,6 +33,7 @@ from PIL import Image
 
 from cyclegan import images
 from cyclegan.config import ConfigError, DataConfig
+from cyclegan.training.pack import Pack, is_pack
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,8 @@ class Listing:
     """The sketch that belongs to a photo."""
     side_by_side: bool = False
     """Whether every file is a picture A|B: photos are the right halves, sketches the left ones of the same files."""
+    pack: Pack | None = None
+    """Where those of the images lie that are below its folder."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +136,34 @@ class Index:
         self.changed |= bool(new)
         return found
 
+    def has_folder(self, folder: Path) -> bool:
+        return folder.is_dir()
+
+    def in_folder(self, folder: Path) -> Headers:
+        """The header of each file below ``folder`` that is not hidden, sorted."""
+        return self.of(_files(folder))
+
     def save(self) -> None:
         if self.path and self.changed:
             temporary = self.path.with_suffix(".tmp")
             temporary.write_text(json.dumps(self.headers), encoding="utf-8")
             temporary.replace(self.path)
+
+
+class PackedIndex(Index):
+    """Headers of the pictures in a pack, and of files beside it."""
+
+    def __init__(self, pack: Pack, path: Path | None = None):
+        super().__init__(path)
+        self.pack = pack
+
+    def has_folder(self, folder: Path) -> bool:
+        return self.pack.has_folder(folder) if folder in self.pack else super().has_folder(folder)
+
+    def in_folder(self, folder: Path) -> Headers:
+        if folder not in self.pack:
+            return super().in_folder(folder)
+        return {path: Header(0, 0, width, height) for path, width, height in self.pack.pictures(folder)}
 
 
 def find_images(config: DataConfig, index: Path | None = None) -> Found:
@@ -148,17 +176,23 @@ def find_images(config: DataConfig, index: Path | None = None) -> Found:
     Raises:
         ConfigError: a folder is missing, or has no image to train on.
     """
-    headers, root = Index(index), config.photos
+    pack = Pack(config.photos) if is_pack(config.photos) else None
+    if pack:
+        _compare_sizes(config, pack)
+        own = {name: config.photos / name for name in ("photos", "sketches", "scenes")}
+        wanted = {name: path for name, path in own.items() if getattr(config, name) and pack.has_folder(path)}
+        config = config.model_copy(update={"photos": own["photos"]} | wanted)
+    headers, root = PackedIndex(pack, index) if pack else Index(index), config.photos
     if root.suffix.lower() == ".csv" and root.is_file():
         found = _manifest(root, headers)
-    elif (root / "trainA").is_dir() and (root / "trainB").is_dir():
+    elif headers.has_folder(root / "trainA") and headers.has_folder(root / "trainB"):
         found = _cyclegan_layout(root, headers)
     else:
         found = _folders(config, headers)
     if not found.training.photos:
         raise ConfigError(f"data.photos: {root} has no images to train on.")
     if config.scenes and config.scene_prob:
-        scenes = _in_folder(config.scenes, "data.scenes", headers)
+        scenes = images_in(config.scenes, "data.scenes", headers)
         split = [[path for path in scenes if held_out(path, config.held_out) == kept] for kept in (False, True)]
         found = replace(
             found,
@@ -168,7 +202,19 @@ def find_images(config: DataConfig, index: Path | None = None) -> Found:
         if not split[0]:
             raise ConfigError(f"data.scenes: {config.scenes} has no images to train on.")
     headers.save()
-    return found
+    training, kept = (replace(listing, pack=pack) for listing in (found.training, found.held_out))
+    return Found(training, kept, f"{found.layout}, packed" if pack else found.layout)
+
+
+def _compare_sizes(config: DataConfig, pack: Pack) -> None:
+    wanted = config.crop_from or config.size
+    if wanted > pack.size:
+        log.warning(
+            "The pack's photos have %d pixels, fewer than the %d to train at: pack them with --size %d.",
+            pack.size,
+            wanted,
+            wanted,
+        )
 
 
 def held_out(path: Path, share: float) -> bool:
@@ -177,7 +223,7 @@ def held_out(path: Path, share: float) -> bool:
     return int.from_bytes(digest[:4], "big") < share * 2**32
 
 
-def open_photo(path: Path, side: int, half: Half | None = None) -> Image.Image:
+def open_photo(source: Path | BytesIO, side: int, half: Half | None = None) -> Image.Image:
     """Upright RGB, at least ``side`` pixels long if the file is.
 
     A JPEG of twice that or more is decoded at a half, a quarter or an eighth of its size, in as much less time.
@@ -185,16 +231,16 @@ def open_photo(path: Path, side: int, half: Half | None = None) -> Image.Image:
     Raises:
         ImageError: the file is gone or damaged.
     """
-    image = _shrunk_jpeg(path, 2 * side if half else side) or images.to_rgb(images.open_image(path))
+    image = _shrunk_jpeg(source, 2 * side if half else side) or images.to_rgb(images.open_image(source))
     if half is None:
         return image
     middle = image.width // 2
     return image.crop((0, 0, middle, image.height) if half == "left" else (middle, 0, 2 * middle, image.height))
 
 
-def _shrunk_jpeg(path: Path, side: int) -> Image.Image | None:
+def _shrunk_jpeg(source: Path | BytesIO, side: int) -> Image.Image | None:
     try:
-        with Image.open(path, formats=("JPEG",)) as image:
+        with Image.open(source, formats=("JPEG",)) as image:
             scale = side / max(image.size)
             if scale > 0.5 or image.width * image.height > images.MAX_PIXELS:
                 return None
@@ -203,23 +249,26 @@ def _shrunk_jpeg(path: Path, side: int) -> Image.Image | None:
             return images.to_rgb(image)
     except (OSError, SyntaxError, ValueError):  # no JPEG, or a damaged one: `open_image` says which
         return None
+    finally:
+        if isinstance(source, BytesIO):
+            source.seek(0)
 
 
 def _folders(config: DataConfig, headers: Index) -> Found:
     root = config.photos
-    test = next((root / name for name in ("val", "test") if (root / name).is_dir()), None)
-    if not (root / "train").is_dir():
+    test = next((root / name for name in ("val", "test") if headers.has_folder(root / name)), None)
+    if not headers.has_folder(root / "train"):
         test = None
-    photos = _in_folder(root / "train" if test else root, "data.photos", headers)
-    tested = _in_folder(test, "data.photos", headers) if test else {}
+    photos = images_in(root / "train" if test else root, "data.photos", headers)
+    tested = images_in(test, "data.photos", headers) if test else {}
     held = "" if test is None else f", those of {test.name} held out"
     splits = _split(photos, tested, config)
-    if not config.sketches and len(photos) > 1 and all(one.width == 2 * one.height for one in photos.values()):
+    if not config.sketches and are_side_by_side(photos):
         both = [replace(one, sketches=one.photos, sketch_of=_same(one.photos), side_by_side=True) for one in splits]
         return Found(both[0], both[1], f"pictures A|B: the left halves are sketches, the right ones their photos{held}")
     sketches: Headers = {}
     if config.sketches and (config.match_names or config.paired_prob < 1):
-        sketches = _in_folder(config.sketches, "data.sketches", headers)
+        sketches = images_in(config.sketches, "data.sketches", headers)
     if config.sketches and sketches and config.match_names and config.paired_prob:
         pairs = _same_names((root / "train" if test else root, photos), (config.sketches, sketches))
         if len(pairs) > MIN_PAIRED * len(photos):
@@ -235,6 +284,11 @@ def _folders(config: DataConfig, headers: Index) -> Found:
         raise ConfigError(f"data.sketches: {config.sketches} has no images to train on.")
     both = [replace(one, sketches=some) for one, some in zip(splits, kept, strict=True)]
     return Found(both[0], both[1], f"photos and sketches, unpaired{held}")
+
+
+def are_side_by_side(photos: Headers) -> bool:
+    """Whether all are pictures A|B."""
+    return len(photos) > 1 and all(one.width == 2 * one.height for one in photos.values())
 
 
 def _split(photos: Headers, tested: Headers, config: DataConfig) -> tuple[Listing, Listing]:
@@ -259,8 +313,8 @@ def _same_names(photos: tuple[Path, Headers], sketches: tuple[Path, Headers]) ->
 def _cyclegan_layout(root: Path, headers: Index) -> Found:
     splits = []
     for split in ("train", "test"):
-        there = all((root / f"{split}{domain}").is_dir() for domain in "AB")
-        a, b = (list(_in_folder(root / f"{split}{domain}", "data.photos", headers)) if there else [] for domain in "AB")
+        there = all(headers.has_folder(root / f"{split}{domain}") for domain in "AB")
+        a, b = (list(images_in(root / f"{split}{domain}", "data.photos", headers)) if there else [] for domain in "AB")
         splits.append(Listing(photos=b, sketches=a))
     if not splits[0].sketches:
         raise ConfigError(f"data.photos: {root / 'trainA'} has no images to train on.")
@@ -302,11 +356,11 @@ def _manifest(file: Path, headers: Index) -> Found:
     return Found(splits[0], splits[1], f"{kind} of {file.name}; rows whose split is not train held out")
 
 
-def _in_folder(folder: Path, setting: str, headers: Index) -> Headers:
+def images_in(folder: Path, setting: str, headers: Index) -> Headers:
     """The images of ``folder``, of any nesting, by name."""
-    if not folder.is_dir():
+    if not headers.has_folder(folder):
         raise ConfigError(f"{setting}: there is no folder {folder}.")
-    return _without_bad(headers.of(_files(folder)), setting)
+    return _without_bad(headers.in_folder(folder), setting)
 
 
 def _without_bad(found: Headers, setting: str) -> Headers:
