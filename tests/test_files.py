@@ -42,9 +42,9 @@ def test_headers_are_read_once_and_again_when_a_file_changed(
     (folder / "bad.jpg").write_text("no image")
     read, header = [], files._read_header
 
-    def counted(path: Path, known: files.Header) -> files.Header:
-        read.append(path.name)
-        return header(path, known)
+    def counted(name: str, known: files.Header) -> files.Header:
+        read.append(Path(name).name)
+        return header(name, known)
 
     monkeypatch.setattr(files, "_read_header", counted)
     for expected in (["0.png", "1.png", "2.png", "3.png", "bad.jpg"], []):

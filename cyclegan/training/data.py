@@ -259,6 +259,8 @@ def samples(config: DataConfig, seed: int, found: Found, count: int = 8) -> Batc
 
 def _balanced(photos: list[Path], balance: float) -> list[Path]:
     """``photos`` with those of small folders repeated, as `DataConfig.folder_balance` says."""
+    if not balance:
+        return photos
     counts = Counter(path.parent for path in photos)
     largest = max(counts.values())
     return [path for path in photos for _ in range(round((largest / counts[path.parent]) ** balance))]
