@@ -273,7 +273,12 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 def to_batch(arrays: RGBArray) -> Tensor:
     """N×H×W×3 uint8 → N×3×H×W float32 in [-1, 1]."""
-    return torch.from_numpy(arrays.astype(np.float32)).permute(0, 3, 1, 2).div_(127.5).sub_(1.0)
+    return normalised(torch.from_numpy(arrays))
+
+
+def normalised(pictures: Tensor) -> Tensor:
+    """N×H×W×3 uint8 → N×3×H×W float32 in [-1, 1], on the same device, channels last in memory."""
+    return pictures.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
 def to_arrays(batch: Tensor) -> RGBArray:

@@ -271,3 +271,20 @@ def test_scenes_are_crops_with_their_lines_and_their_own_colours(photos: Path, t
     plain = UnpairedImages(config(photos), 0)[0]
     assert plain["detail"] == 1
     assert batches(UnpairedImages(config(photos), 0), 0, 1).__next__()["detail"].dtype == torch.float32
+
+
+def test_images_travel_as_bytes_and_arrive_as_floats(photos: Path) -> None:
+    """On any device: here PyTorch's own that computes shapes alone."""
+    data = UnpairedImages(config(photos), 0)
+    bytes_, _ = data.sample(0)
+    assert {bytes_[name].dtype for name in ("sketch", "lines", "photo", "traced", "hints", "colour_map")} == {
+        torch.uint8
+    }
+    assert torch.equal(data[0]["photo"], bytes_["photo"].permute(2, 0, 1) / 127.5 - 1)
+    batch = next(batches(data, 0, 1))
+    assert batch["photo"].is_contiguous(memory_format=torch.channels_last)
+    there = next(batches(data, 0, 1, device=torch.device("meta")))
+    assert there["photo"].device.type == "meta"
+    assert there["photo"].shape == (2, 3, 64, 64)
+    assert there["photo"].dtype == torch.float32
+    assert there["paired"].tolist() == [True, True]  # which decides what is computed: no device has to be waited for

@@ -46,6 +46,7 @@ Batch = dict[str, Tensor]
 ``augmentation.TrainingSample`` describes them; ``paired``, ``coloured``, ``background``: B booleans; ``detail``,
 ``sketch_detail``: B float32."""
 
+CPU = torch.device("cpu")
 IMAGES = ("sketch", "lines", "photo", "traced", "hints", "colour_map")
 FLAGS = ("paired", "coloured", "background")
 AMOUNTS = ("detail", "sketch_detail")
@@ -84,10 +85,12 @@ class UnpairedImages(Dataset[Batch]):
         Raises:
             ConfigError: not one of many images can be opened.
         """
-        return self.sample(number)[0]
+        batch = _normalised(default_collate([self.sample(number)[0]]), CPU)
+        return {name: tensor[0] for name, tensor in batch.items()}
 
     def sample(self, number: int) -> tuple[Batch, list[str]]:
-        """Sample ``number``, and why images that were wanted for it could not be opened: others took their place.
+        """Sample ``number``, its images H×W×3 uint8, and why images that were wanted for it could not be opened: others
+        took their place.
 
         Raises:
             ConfigError: not one of many images can be opened.
@@ -183,14 +186,24 @@ def scene_pixels(source: Path | BytesIO, longer: int) -> RGBArray:
 
 
 def _tensors(sample: TrainingSample) -> Batch:
-    tensors = {name: images.to_batch(getattr(sample, name)[None])[0] for name in IMAGES}
+    """Images as they are, H×W×3 uint8: a quarter of the bytes to hand on."""
+    tensors = {name: torch.from_numpy(getattr(sample, name)) for name in IMAGES}
     flags = {name: torch.tensor(getattr(sample, name)) for name in FLAGS}
     amounts = {name: torch.tensor(getattr(sample, name), dtype=torch.float32) for name in AMOUNTS}
     return tensors | flags | amounts
 
 
-def batches(dataset: UnpairedImages, start: int, stop: int) -> Generator[Batch]:
+def _normalised(batch: Batch, device: torch.device) -> Batch:
+    """Images of B×H×W×3 uint8 as a `Batch` has them, on ``device``; what is small stays where it is."""
+    images_there = {name: batch[name].to(device, non_blocking=True) for name in IMAGES}
+    return batch | {name: images.normalised(pictures) for name, pictures in images_there.items()}
+
+
+def batches(dataset: UnpairedImages, start: int, stop: int, device: torch.device = CPU) -> Generator[Batch]:
     """Batches number ``start`` to ``stop``; the same whatever came before and however many workers there are.
+
+    ``device``: where their images are made floats. They go there as bytes, from pinned memory where that is of use, so
+    that the copy waits for nothing.
 
     Images that can no longer be opened are named once, and others take their place. Close the generator
     (`contextlib.closing`) to end the workers.
@@ -208,6 +221,7 @@ def batches(dataset: UnpairedImages, start: int, stop: int) -> Generator[Batch]:
             num_workers=config.workers,
             collate_fn=_collate,
             worker_init_fn=_as_worker,
+            pin_memory=device.type in ("cuda", "xpu"),
         )
     )
     named: set[str] = set()
@@ -219,7 +233,7 @@ def batches(dataset: UnpairedImages, start: int, stop: int) -> Generator[Batch]:
                     named.add(problem)
             if batch is None:
                 raise ConfigError(problems[-1])
-            yield batch
+            yield _normalised(batch, device)
     finally:
         _end_workers(loader)
 

@@ -72,7 +72,7 @@ def train(config: TrainConfig, resume: bool = False, start: Weights | None = Non
         sheet = samples(config.data, config.seed, found)
         sheet = {name: tensor.to(model.device) for name, tensor in sheet.items()}
         dataset = UnpairedImages(config.data, config.seed, found.training)
-        with closing(batches(dataset, model.global_step, config.steps)) as data:
+        with closing(batches(dataset, model.global_step, config.steps, device=model.device)) as data:
             _loop(config, model, data, tracker, sheet, {"images": found.fingerprint})
     return model
 
