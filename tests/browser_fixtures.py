@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from cyclegan.demo.menu import Menu
 from cyclegan.demo.page import build_demo
 from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, save_weights
@@ -44,7 +45,7 @@ def hosts() -> Iterator[set[str]]:
 @pytest.fixture(scope="session")
 def url(translator: Translator, hosts: set[str]) -> Iterator[str]:
     hosts.clear()  # Gradio's client, which other tests use, asks for the Hub
-    demo = build_demo(translator)
+    demo = build_demo(Menu.of(translator))
     address = serve(demo)
     assert hosts <= LOCAL
     yield address

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cyclegan.demo import app
+from cyclegan.demo.menu import Menu
 from cyclegan.demo.page import build_demo
 from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, save_weights
@@ -57,13 +58,13 @@ def test_every_control_has_a_name_and_a_place_in_the_tab_order(page: Page) -> No
     assert ink(page) > 500
 
 
-def test_page_without_weights_says_what_to_do(browser: Browser) -> None:
-    demo = build_demo(None, problem="There are no weights here; train some.")
+def test_page_without_weights_says_what_to_do(browser: Browser, tmp_path: Path) -> None:
+    demo = build_demo(Menu.named([str(tmp_path)]))
     page, faults = open_page(browser, serve(demo))
-    expect(page.locator("#problem")).to_contain_text("There are no weights here")
+    expect(page.locator("#problem")).to_contain_text("There are no weights in")
     expect(page.locator(".foot")).to_contain_text("No weights are loaded")
     draw(page, ZIGZAG)
-    expect(page.locator(".draw .message")).to_contain_text("There are no weights here")
+    expect(page.locator(".draw .message")).to_contain_text("There are no weights in")
     assert page.locator("[data-colour]").count() == 0
     page.context.close()
     demo.close()
@@ -74,7 +75,7 @@ def test_palette_only_for_weights_that_know_colour(
     browser: Browser, tmp_path: Path, states: dict[str, StateDict]
 ) -> None:
     save_weights(tmp_path, states, TINY.model_copy(update={"colour_hints": False}))
-    demo = build_demo(Translator.from_pretrained(tmp_path))
+    demo = build_demo(Menu.of(Translator.from_pretrained(tmp_path)))
     page, faults = open_page(browser, serve(demo))
     assert page.locator("[data-colour]").count() == 0
     page.context.close()

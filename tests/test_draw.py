@@ -24,11 +24,11 @@ from cyclegan.demo.draw import (
     answer_frame,
     answer_vary,
     data_url,
-    discriminators_of,
     draw_tab,
     open_photo,
     prepare,
 )
+from cyclegan.demo.menu import Menu, discriminators_of
 from cyclegan.demo.page import EXAMPLES
 from cyclegan.drawing.normalise import normalise
 from cyclegan.images import ImageError, fit_square
@@ -179,7 +179,6 @@ def test_discriminators_are_asked_when_the_pen_is_up(translator: Translator, sma
 
 
 def test_no_discriminators_without_their_files(weights_folder: Path) -> None:
-    assert discriminators_of(None) is None
     assert discriminators_of(Translator.from_pretrained(weights_folder)) is not None
     (weights_folder / "discriminator_D_Y.pth").unlink()
     assert discriminators_of(Translator.from_pretrained(weights_folder)) is None
@@ -258,7 +257,8 @@ def test_one_extra_at_a_time_and_live_frames_beside_it(
 
     monkeypatch.setattr(draw, "variations", slow)
     with gr.Blocks(analytics_enabled=False) as demo:
-        draw_tab(translator, "", [])
+        menu = Menu.of(translator)
+        draw_tab(menu, menu.get(), [])
     (tab,) = (block for block in demo.blocks.values() if isinstance(block, gr.HTML))
     frame = {"image": png_url(small)}
     first = threading.Thread(target=tab.vary, args=[frame])  # type: ignore[attr-defined]

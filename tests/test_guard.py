@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from cyclegan.demo import guard
 from cyclegan.demo.guard import MAX_BODY_BYTES, RequestGuard, make_room
+from cyclegan.demo.menu import Menu
 from cyclegan.demo.page import build_demo
 from cyclegan.inference import Translator
 from tests.server import Server
@@ -155,7 +156,7 @@ def test_gradios_own_client_gets_its_pictures(
 
 def test_files_of_the_page_are_kept(translator: Translator) -> None:
     """Examples lie in the folder of the uploads."""
-    (middleware,) = guard.guard(build_demo(translator))["middleware"]
+    (middleware,) = guard.guard(build_demo(Menu.of(translator)))["middleware"]
     names = {Path(path).name for path in middleware.kwargs["keep"]}
     assert "cup.png" in names
 

@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from cyclegan.demo import model
+from cyclegan.demo.menu import Menu
 from cyclegan.demo.model import Card, CardImage, pictures, read_card, scores, seen, to_html
 from cyclegan.demo.page import build_demo
 from cyclegan.inference import Translator
@@ -56,7 +57,7 @@ def grid(path: Path, colour: str = "red") -> Path:
 
 
 def open_model_tab(browser: Browser, folder: Path) -> tuple[Page, list[str], Callable[[], None]]:
-    demo = build_demo(Translator.from_pretrained(folder, device="cpu"))
+    demo = build_demo(Menu.of(Translator.from_pretrained(folder, device="cpu")))
     page, faults = open_page(browser, serve(demo))
     page.get_by_role("tab", name="Model").click()
     return page, faults, demo.close

@@ -1,6 +1,6 @@
 """The demo: draw a sketch and the photo appears under the pen; turn pictures of your own, both ways.
 
-    python app.py [--host HOST] [--port PORT] [--open] [--share] [--weights FOLDER_OR_HUB_ID] [--auth USER:PASSWORD]
+    python app.py [--host HOST] [--port PORT] [--open] [--share] [--weights FOLDER_OR_HUB_ID ...] [--auth USER:PASSWORD]
     CYCLEGAN_AUTH=USER:PASSWORD python app.py   the same as --auth, but nobody reads it in the list of processes
 
 Installed, it is called sketch-photo-demo. Arguments and launch only: the page is in `page`.
@@ -24,8 +24,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from PIL import Image
 
 from cyclegan.hub import DEFAULT_FOLDER
-from cyclegan.inference import Translator
-from cyclegan.weights import WeightsError
 
 log = logging.getLogger("cyclegan.demo")
 
@@ -72,7 +70,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     parser.add_argument("--share", action="store_true", help="also ask Gradio for a public link")
     parser.add_argument("--mcp", action="store_true", help="also serve MCP tools, at /gradio_api/mcp/")
-    parser.add_argument("--weights", default=DEFAULT_FOLDER, help="a folder, or owner/name on the Hugging Face Hub")
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        default=[DEFAULT_FOLDER],
+        metavar="FOLDER_OR_HUB_ID",
+        help="a folder, or owner/name on the Hugging Face Hub; of several, visitors choose one on the page",
+    )
     parser.add_argument(
         "--auth",
         metavar="USER:PASSWORD",
@@ -92,18 +96,14 @@ def main(arguments: list[str] | None = None) -> None:
         str(Path(tempfile.gettempdir(), f"cyclegan-demo-{os.getuid() if hasattr(os, 'getuid') else ''}")),
     )
     os.environ.pop("GRADIO_SERVER_PORT", None)  # Gradio reads it as it is imported, and fails if it is not a number
+    from cyclegan.demo.menu import Menu
     from cyclegan.demo.page import build_demo, launch
 
-    translator, problem = None, ""
-    try:
-        translator = Translator.from_pretrained(options.weights)
-    except WeightsError as error:
-        problem = str(error)
-        log.error(problem)
+    menu = Menu.named(options.weights)
     port = free_port(options.host, options.port)
     if port != options.port:
         log.warning("Port %d is taken; using %d.", options.port, port)
-    demo = build_demo(translator, problem=problem)
+    demo = build_demo(menu)
     auth = (user, password) if given else None
     root = options.root_path or None
     serving = {"share": options.share, "auth": auth, "inbrowser": options.open, "root_path": root}

@@ -16,10 +16,12 @@ import gradio as gr
 from PIL import Image
 
 from cyclegan import images
+from cyclegan.demo.menu import Menu
 from cyclegan.demo.pictures import detail_of, pen_of, redrawn, safe_name, svg_of, translate, uploaded_file
 from cyclegan.demo.widgets import message, remark
 from cyclegan.images import ImageError
 from cyclegan.inference import DETAIL, Direction, Translator
+from cyclegan.weights import WeightsError
 
 MAX_FILES = 50
 MAX_BYTES = 2 * images.MAX_FILE_BYTES  # together
@@ -107,14 +109,14 @@ def translate_all(
 
 
 def batch_panel(
-    translator: Translator | None,
-    problem: str,
+    menu: Menu,
+    model: gr.Dropdown,
     direction: Direction,
     tidy: gr.Checkbox,
     detail: gr.Slider,
     pen: gr.Slider,
 ) -> None:
-    """Files, a button, a bar, a ZIP; `tidy`, `detail` and `pen` are those of the tab."""
+    """Files, a button, a bar, a ZIP; `model` is the page's, `tidy`, `detail` and `pen` are those of the tab."""
 
     def begin() -> dict[Any, Any]:
         bar = '<progress aria-label="Pictures done"></progress>'
@@ -123,17 +125,15 @@ def batch_panel(
             gallery: gr.Gallery(None, visible=False), **running(True),
         }  # fmt: skip
 
-    def run(uploads: list[Any] | None, tidied: bool, amount: Any, width: Any) -> Iterator[dict[Any, Any]]:
-        if translator is None:
-            yield {status: message(problem), **running(False)}
-            return
+    def run(uploads: list[Any] | None, name: Any, tidied: bool, amount: Any, width: Any) -> Iterator[dict[Any, Any]]:
         try:
+            translator = menu.get(name).translator
             looks = detail_of(amount), pen_of(width)
             work = translate_all(translator, direction, tidied, uploads or [], files.GRADIO_CACHE, *looks)
             with closing(work) as steps:
                 for batch in steps:
                     yield {status: progress(batch)}
-        except ImageError as error:
+        except (ImageError, WeightsError) as error:
             yield {status: message(str(error)), **running(False)}
             return
         yield {
@@ -171,7 +171,7 @@ def batch_panel(
     quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
     begun = start.click(begin, queue=False, **quiet)
     work = begun.then(
-        run, [files, tidy, detail, pen], preprocess=False, concurrency_id="batch", concurrency_limit=1, **quiet
+        run, [files, model, tidy, detail, pen], preprocess=False, concurrency_id="batch", concurrency_limit=1, **quiet
     )  # one batch at a time: beside it the pictures of the other tabs wait for one of its pictures at most
     stop.click(stopped, queue=False, cancels=work, **quiet)
 

@@ -19,18 +19,19 @@ from PIL import Image
 
 from cyclegan import images
 from cyclegan.colour.palettes import PALETTE
-from cyclegan.demo.realism import DISCRIMINATORS, LEGEND, Discriminators
+from cyclegan.demo.menu import Menu, Model
+from cyclegan.demo.realism import LEGEND, Discriminators
 from cyclegan.demo.timelapse import gif
 from cyclegan.demo.variations import variations
 from cyclegan.demo.widgets import WEB, milliseconds_since
 from cyclegan.drawing.normalise import NormalisedDrawing, normalise
 from cyclegan.images import ImageError, square_box
 from cyclegan.inference import Translator
-from cyclegan.weights import WeightsError, file_of
+from cyclegan.weights import WeightsError
 
 MODULES = (  # each after those that it imports
     *("elements.js", "ink.js", "readback.js", "pointers.js", "toolbars.js", "canvas.js"),
-    *("photo.js", "extras.js", "main.js"),
+    *("photo.js", "extras.js", "model.js", "main.js"),
 )
 CANVAS_SIDE = 512  # pixels, as in web/canvas.html
 MAX_FRAME_CHARACTERS = 2_000_000  # of a picture's data URL; a sheet full of scribble has 400,000
@@ -48,55 +49,66 @@ COLOURS = {  # ink beside the black pen, for weights that understand colour
 Answer = dict[str, Any]
 
 
-def draw_tab(translator: Translator | None, problem: str, drawings: list[Path]) -> None:
-    """A canvas whose photo follows the pen: the page calls `redraw` with one frame at a time."""
-    frames, extras = threading.BoundedSemaphore(MAX_FRAMES_WAITING), threading.BoundedSemaphore(MAX_EXTRAS)
-    discriminators = discriminators_of(translator)
+def draw_tab(menu: Menu, model: Model | None, drawings: list[Path]) -> None:
+    """A canvas whose photo follows the pen: the page calls `redraw` with one frame at a time.
 
-    def answer(places: threading.BoundedSemaphore, question: Callable[[Translator], Answer]) -> Answer:
-        if translator is None:
-            return {"error": problem}
+    ``model``: the menu's default, None if it cannot be loaded.
+    """
+    frames, extras = threading.BoundedSemaphore(MAX_FRAMES_WAITING), threading.BoundedSemaphore(MAX_EXTRAS)
+
+    def answer(places: threading.BoundedSemaphore, question: Callable[[], Answer]) -> Answer:
         if not places.acquire(blocking=False):
             return {"busy": True}
         try:
-            return question(translator)
+            return question()
         except (ImageError, WeightsError) as error:
             return {"error": str(error)}
         finally:
             places.release()
 
+    def model_of(frame: Any) -> Model:
+        return menu.get(frame.get("model") if isinstance(frame, dict) else None)
+
     def redraw(frame: Any) -> Answer:
-        return answer(frames, lambda translator: answer_frame(translator, frame, discriminators))
+        def question() -> Answer:
+            translator, discriminators = model_of(frame)
+            return answer_frame(translator, frame, discriminators)
+
+        return answer(frames, question)
 
     def vary(frame: Any) -> Answer:
-        return answer(extras, lambda translator: answer_vary(translator, frame))
+        return answer(extras, lambda: answer_vary(model_of(frame).translator, frame))
 
     def film(moments: Any) -> Answer:
-        return answer(extras, lambda _: answer_film(moments))
+        return answer(extras, lambda: answer_film(moments))
 
-    hints = translator is not None and translator.config.colour_hints
+    def traits(name: Any) -> Answer:
+        return answer(frames, lambda: traits_of(menu.get(name)))
+
+    has = traits_of(model)
+    several = len(menu.names) > 1  # what one of them lacks is hidden while it is chosen
     examples = [{"name": path.stem, "strokes": json.loads(path.read_text(encoding="utf-8"))} for path in drawings]
     gr.HTML(
         html_template=(WEB / "canvas.html").read_text(encoding="utf-8"),
         js_on_load=(WEB / "load.js").read_text(encoding="utf-8"),
-        server_functions=[redraw, vary, film],
+        server_functions=[redraw, vary, film, traits],
         examples=examples,
         modules=[{"name": name, "source": (WEB / name).read_text(encoding="utf-8")} for name in MODULES],
-        colours=[{"name": name, "value": value} for name, value in COLOURS.items()] if hints else [],
-        critics=discriminators is not None,
+        colours=[{"name": name, "value": value} for name, value in COLOURS.items()]
+        if several or has["colours"]
+        else [],
+        critics=several or has["critics"],
+        traits=has,
         elem_id="draw",
     )
 
 
-def discriminators_of(translator: Translator | None) -> Discriminators | None:
-    """The discriminators that lie beside the translator's networks, not yet loaded; None if there are none."""
-    folder = translator.folder if translator else None
-    there = {path.name for path in folder.iterdir()} if folder else set()
-    return (
-        Discriminators(folder)
-        if folder and all(file_of(name, there) in there for name in DISCRIMINATORS.values())
-        else None
-    )
+def traits_of(model: Model | None) -> Answer:
+    """Which tools the canvas has with a model: colours, critics."""
+    return {
+        "colours": model is not None and model.translator.config.colour_hints,
+        "critics": model is not None and model.discriminators is not None,
+    }
 
 
 # --- frames ---------------------------------------------------------------------------------------------------------
@@ -110,6 +122,7 @@ def answer_frame(translator: Translator, frame: Any, discriminators: Discriminat
     - tidy: is the drawing normalised first?
     - judge: do the discriminators judge the result?
     - seed: an integer that the sheet keeps while it is drawn on: its colours, where the drawing tells none
+    - model: its name on the menu, which is looked up before
     - colours: data URL of a JPEG, a photo whose colours the result takes; the drawing is of that photo, which lies in
       the middle of the sheet, as large as fits
 

@@ -19,10 +19,13 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from cyclegan import images
+from cyclegan.demo.choice import Choice
+from cyclegan.demo.menu import Menu
 from cyclegan.demo.widgets import remark
 from cyclegan.images import ImageError
 from cyclegan.inference import Translator
 from cyclegan.publishing.card import read_scores, score_tables, training_table
+from cyclegan.weights import WeightsError
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +60,23 @@ class Card:
     """All of it: HTML, and the pictures of the folder between it, each once."""
 
 
-def model_tab(translator: Translator | None) -> None:
+def model_tab(menu: Menu, choice: Choice) -> None:
+    """What is known about the chosen model."""
+
+    def show(name: str) -> None:
+        try:
+            about(menu.get(name).translator)
+        except WeightsError:
+            gr.HTML(remark("No weights are loaded."))
+
+    if len(menu.names) > 1:
+        gr.render(choice.chosen)(show)
+    else:
+        show(menu.default)
+
+
+def about(translator: Translator) -> None:
     """Everything that is known about the running weights, and nothing about what is missing."""
-    if translator is None:
-        gr.HTML(remark("No weights are loaded."))
-        return
     folder = translator.folder
     card = read_card(folder) if folder else Card()
     found = pictures(folder) if folder else []

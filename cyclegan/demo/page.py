@@ -9,12 +9,14 @@ import gradio as gr
 
 from cyclegan import images
 from cyclegan.demo.api import api
+from cyclegan.demo.choice import choose_model
 from cyclegan.demo.draw import draw_tab
 from cyclegan.demo.guard import GuardedBlocks, guard
+from cyclegan.demo.menu import Menu
 from cyclegan.demo.model import model_tab
 from cyclegan.demo.uploads import upload_tab
 from cyclegan.demo.widgets import WEB, foot_line, message
-from cyclegan.inference import Translator
+from cyclegan.weights import WeightsError
 
 PACKAGE = Path(__file__).parent
 INSTALLED, CHECKED_OUT = PACKAGE / "examples", PACKAGE.parents[1] / "examples"
@@ -24,8 +26,12 @@ EDIT_LINES = """(sketch, photo) =>
   document.dispatchEvent(new CustomEvent("edit-lines", { detail: { image: sketch.url, photo: photo?.url } }))"""
 
 
-def build_demo(translator: Translator | None, examples: Path = EXAMPLES, problem: str = "") -> gr.Blocks:
-    """The whole page; without a translator it says the `problem` at the top and under each input."""
+def build_demo(menu: Menu, examples: Path = EXAMPLES) -> gr.Blocks:
+    """The whole page; if the default model cannot be loaded, it says so at the top and under each input."""
+    try:
+        model, problem = menu.get(), ""
+    except WeightsError as error:
+        model, problem = None, str(error)
     with GuardedBlocks(
         title="Sketch ↔ Photo",
         analytics_enabled=False,
@@ -36,20 +42,22 @@ def build_demo(translator: Translator | None, examples: Path = EXAMPLES, problem
         )
         if problem:
             gr.HTML(message(problem), elem_id="problem")
-        foot = gr.HTML(foot_line(translator), render=False)
+        foot = gr.HTML(foot_line(model and model.translator), render=False)
+        choice = choose_model(menu, foot)
         with gr.Tabs() as tabs:
             with gr.Tab("Draw", id="draw"):
-                draw_tab(translator, problem, _files(examples / "sketches", "*.json"))
+                draw_tab(menu, model, _files(examples / "sketches", "*.json"))
             with gr.Tab("Sketch → Photo"):
-                upload_tab(translator, problem, "sketch_to_photo", _files(examples / "sketches", "*.png"), foot)
+                upload_tab(menu, model, choice, "sketch_to_photo", _files(examples / "sketches", "*.png"), foot)
             with gr.Tab("Photo → Sketch"):
-                drawn = upload_tab(translator, problem, "photo_to_sketch", _files(examples / "photos", "*.jpg"), foot)
+                photos = _files(examples / "photos", "*.jpg")
+                drawn = upload_tab(menu, model, choice, "photo_to_sketch", photos, foot)
             with gr.Tab("Model"):
-                model_tab(translator)
+                model_tab(menu, choice)
         drawn.edit.click(None, [drawn.result, drawn.picture], js=EDIT_LINES)
         drawn.edit.click(lambda: gr.Tabs(selected="draw"), None, tabs, queue=False, api_visibility="private")
         foot.render()
-        api(translator, problem)
+        api(menu)
 
         gr.HTML('<p role="status"></p>', elem_id="status", js_on_load=(WEB / "names.js").read_text(encoding="utf-8"))
     return demo

@@ -10,6 +10,8 @@ import gradio as gr
 
 from cyclegan import images
 from cyclegan.demo.batch import batch_panel
+from cyclegan.demo.choice import Choice
+from cyclegan.demo.menu import Menu, Model
 from cyclegan.demo.pictures import (
     BROWSERS_SHOW,
     detail_of,
@@ -24,7 +26,8 @@ from cyclegan.demo.pictures import (
 from cyclegan.demo.widgets import WEB, foot_line, message, milliseconds_since, remark
 from cyclegan.drawing.pen import PENS
 from cyclegan.images import ImageError
-from cyclegan.inference import DETAIL, Direction, Translator
+from cyclegan.inference import DETAIL, Direction
+from cyclegan.weights import WeightsError
 
 AT_ONCE = 6
 """Uploads in work at a time, each up to 300 MB. The networks take them in turn with the frames of those who draw; one
@@ -62,29 +65,31 @@ class UploadTab(NamedTuple):
 
 
 def upload_tab(
-    translator: Translator | None, problem: str, direction: Direction, examples: list[Path], foot: gr.HTML
+    menu: Menu, model: Model | None, choice: Choice, direction: Direction, examples: list[Path], foot: gr.HTML
 ) -> UploadTab:
-    """Input, result and round trip side by side; the result follows the input without a button."""
+    """Input, result and round trip side by side; the result follows the input, and the model, without a button.
+
+    ``model``: the menu's default, None if it cannot be loaded.
+    """
     words = WORDS[direction]
     sketch_first = direction == "sketch_to_photo"
 
-    def from_photo(upload: dict[str, Any] | None, amount: Any = DETAIL, width: Any = 1) -> dict[Any, Any]:
-        return answer(upload, amount=amount, width=width)
+    def from_photo(upload: dict[str, Any] | None, name: Any, amount: Any = DETAIL, width: Any = 1) -> dict[Any, Any]:
+        return answer(upload, name, amount=amount, width=width)
 
     def answer(
-        upload: dict[str, Any] | None, tidy: bool = True, amount: Any = DETAIL, width: Any = 1
+        upload: dict[str, Any] | None, model_name: Any, tidy: bool = True, amount: Any = DETAIL, width: Any = 1
     ) -> dict[Any, Any]:
         """All that changes on the page when `upload` is the picture; `amount` of detail, `width` of the pen."""
         nothing = dict.fromkeys((result, returned, slider), None)
         nothing |= {button: gr.DownloadButton(value=None, interactive=False) for button in (save, save_paths)}
         nothing |= {button: gr.Button(interactive=False) for button in needy}
-        nothing |= {alert: "", said: "", foot: foot_line(translator)}
+        nothing |= {alert: "", said: ""}
         if upload is None:
             return nothing
-        if translator is None:
-            return {**nothing, alert: message(problem)}
         folder = picture.GRADIO_CACHE
         try:
+            translator = menu.get(model_name).translator
             path = uploaded_file(upload, folder)
             image = images.open_image(path)
             shown = None if image.format in BROWSERS_SHOW else path.stem
@@ -92,6 +97,8 @@ def upload_tab(
             start = time.perf_counter()
             factor = pen_of(width)
             translated = translate(translator, image, direction, tidy, detail_of(amount))
+        except WeightsError as error:
+            return {**nothing, alert: message(str(error))}
         except ImageError as error:
             return {**nothing, picture: None, alert: message(str(error))}
         took = milliseconds_since(start)
@@ -126,7 +133,7 @@ def upload_tab(
         tidy = gr.Checkbox(True, label="Tidy my drawing", container=False, visible=sketch_first)
         detail = gr.Slider(
             0, 1, DETAIL, step=0.05, label="Detail", min_width=220,
-            visible=not sketch_first and translator is not None and translator.config.generator.detail,
+            visible=not sketch_first and has_detail(model),
         )  # fmt: skip
         pen = gr.Slider(*PENS, 1, step=0.5, label="Pen width", min_width=180, visible=not sketch_first)
         compare = gr.Checkbox(False, label="Slide to compare", container=False)
@@ -140,8 +147,8 @@ def upload_tab(
     outputs = [picture, result, returned, slider, save, save_paths, *needy, alert, said, foot]
     # Without preprocessing the file arrives unopened, and what is wrong with it is said by cyclegan.images.
     run: dict[str, Any] = {
-        "inputs": [picture, tidy] if sketch_first else [picture, detail, pen], "outputs": outputs, "preprocess": False,
-        "show_progress": "hidden", "concurrency_id": "model", "concurrency_limit": AT_ONCE,
+        "inputs": [picture, choice.menu, *([tidy] if sketch_first else [detail, pen])], "outputs": outputs,
+        "preprocess": False, "show_progress": "hidden", "concurrency_id": "model", "concurrency_limit": AT_ONCE,
     }  # fmt: skip
     respond = answer if sketch_first else from_photo
     picture.input(respond, api_visibility="private", trigger_mode="always_last", **run)
@@ -159,5 +166,16 @@ def upload_tab(
         )
         gr.HTML(f'<p class="source">{words.source}</p>')
         shelf.load_input_event.then(respond, api_visibility="private", **run)
-    batch_panel(translator, problem, direction, tidy, detail, pen)
+    if len(menu.names) > 1:
+        followed = choice.chosen.change(respond, api_visibility="private", trigger_mode="always_last", **run)
+        if not sketch_first:
+            followed.then(
+                lambda name: gr.Slider(visible=has_detail(menu.get(name))),
+                choice.chosen, detail, queue=False, show_progress="hidden", api_visibility="private",
+            )  # fmt: skip
+    batch_panel(menu, choice.menu, direction, tidy, detail, pen)
     return UploadTab(picture, result, edit)
+
+
+def has_detail(model: Model | None) -> bool:
+    return model is not None and model.translator.config.generator.detail

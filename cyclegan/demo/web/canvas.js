@@ -253,6 +253,7 @@ export function createCanvas(element, examples, onChange, onTrouble) {
     addStep,
     startFrom,
     isDrawing: () => stroke !== null,
+    takeBlack: () => choose(tool, BLACK),
     drawing: () => [...steps.flat(), ...(stroke ? [stroke] : [])],
     canUndo: () => steps.length > 0,
     canRedo: () => undone.length > 0,

@@ -108,9 +108,10 @@ export function createExtras(element, drawn, photo) {
 
   const works = { vary, film };
   findAll("[data-extra]").forEach((button) => button.addEventListener("click", () => run(works[button.dataset.extra])));
+  const clear = () => run(async () => "");
   find(".stop").addEventListener("click", () => {
     find("[data-extra]").focus(); // the button itself goes
-    run(async () => "");
+    clear();
   });
 
   // --- save -----------------------------------------------------------------------------------------------------------
@@ -131,4 +132,6 @@ export function createExtras(element, drawn, photo) {
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   }
   findAll("[data-save]").forEach((button) => button.addEventListener("click", () => savePicture(button.dataset.save)));
+
+  return { clear };
 }

@@ -2,6 +2,7 @@
 
 import { createCanvas } from "./canvas.js";
 import { createExtras } from "./extras.js";
+import { followModel } from "./model.js";
 import { createPhoto } from "./photo.js";
 import { setUpToolbars } from "./toolbars.js";
 
@@ -15,7 +16,8 @@ export function mount(element, props, server) {
     (sentence) => photo.showMessage(sentence),
   );
   photo = createPhoto(element, server, drawn);
-  createExtras(element, drawn, photo);
+  const extras = createExtras(element, drawn, photo);
+  followModel(element, props.traits, drawn, photo, extras);
   setUpToolbars(element);
   return drawn.start();
 }

@@ -26,6 +26,7 @@ export function createPhoto(element, server, drawn) {
   let waiting = false;
   let turn = Promise.resolve();
   let current = null; // the photo on the page
+  let model = null; // name of the one that is asked; null: the page's first
 
   /** Asks the server, one thing after the other; undefined if it could not be reached. */
   const ask = (name, question) => (turn = turn.then(() => server[name](question)).catch(() => undefined));
@@ -35,6 +36,7 @@ export function createPhoto(element, server, drawn) {
     image: canvas.toDataURL("image/png"),
     tidy: tidy.checked,
     seed: seedOf(drawing),
+    model,
     colours: coloursOf(drawing),
   });
 
@@ -126,5 +128,11 @@ export function createPhoto(element, server, drawn) {
   }
   find(".compare").addEventListener("input", wipe);
 
-  return { request, ask, trouble, show, showMessage, question, photo: () => current };
+  /** Asks another model from now on, and for the drawing's photo again. */
+  function follow(name) {
+    model = name;
+    request();
+  }
+
+  return { request, ask, trouble, show, showMessage, question, follow, model: () => model, photo: () => current };
 }

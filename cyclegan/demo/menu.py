@@ -1,0 +1,130 @@
+"""The models that visitors choose from: loaded when first asked for, few of them in memory."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from itertools import chain, count
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from cyclegan.demo.realism import DISCRIMINATORS, Discriminators
+from cyclegan.inference import Translator
+from cyclegan.weights import WeightsError, file_of
+
+log = logging.getLogger(__name__)
+
+MAX_LOADED = 2  # models in memory; one more while it is being loaded
+RETRY_SECONDS = 60  # until a model that failed to load is tried again: the Hub may take long to fail
+
+Loader = Callable[[], Translator]
+
+
+class Model(NamedTuple):
+    translator: Translator
+    discriminators: Discriminators | None
+    """Not yet loaded; None if none came with the weights."""
+
+
+class Menu:
+    """Models by name; safe to call from many threads.
+
+    No two are loaded at once, and whoever asks for one in memory does not wait for another's loading.
+    """
+
+    def __init__(self, loaders: Mapping[str, Loader]) -> None:
+        """``loaders``: at least one, each by the name that visitors see; a loader raises WeightsError."""
+        self._loaders = dict(loaders)
+        self.names = list(loaders)
+        self.default = self.names[0]
+        self._loaded: OrderedDict[str, Model] = OrderedDict()  # the least recently used first
+        self._failed: dict[str, tuple[float, str]] = {}  # when, and the sentence
+        self._loading = threading.Lock()
+        self._changing = threading.Lock()
+
+    @classmethod
+    def of(cls, translator: Translator) -> Self:
+        """A menu of one, which is loaded already."""
+        return cls({translator.folder.name if translator.folder else "model": lambda: translator})
+
+    @classmethod
+    def named(cls, sources: Iterable[str]) -> Self:
+        """Folders or Hub ids as they are given at the start; visitors see no more than a folder's name.
+
+        The default is the first that can be loaded, which is loaded now.
+        """
+        loaders: dict[str, Loader] = {}
+        for source in dict.fromkeys(sources):
+            folder = Path(source).expanduser()
+            name = folder.resolve().name if folder.is_dir() or folder.is_absolute() else source
+            name = next(one for one in chain([name], (f"{name} ({n})" for n in count(2))) if one not in loaders)
+            loaders[name] = partial(_load, source, name)
+        menu = cls(loaders)
+        for name in menu.names:
+            try:
+                menu.get(name)
+            except WeightsError as error:
+                log.error(error)
+            else:
+                menu.default = name
+                break
+        return menu
+
+    def get(self, name: Any = None) -> Model:
+        """The model of a name, which anyone may have sent; None stands for the default.
+
+        Raises:
+            WeightsError: no such name, or the model cannot be loaded; one sentence.
+        """
+        name = self.default if name is None else name
+        if not isinstance(name, str) or name not in self._loaders:
+            raise WeightsError(f"There is no such model here; choose one of {', '.join(self.names)}.")
+        if model := self._in_memory(name):
+            return model
+        with self._loading:
+            return self._in_memory(name) or self._load(name)
+
+    def _in_memory(self, name: str) -> Model | None:
+        with self._changing:
+            if name in self._loaded:
+                self._loaded.move_to_end(name)
+            return self._loaded.get(name)
+
+    def _load(self, name: str) -> Model:
+        since, sentence = self._failed.get(name, (0.0, ""))
+        if sentence and time.monotonic() - since < RETRY_SECONDS:
+            raise WeightsError(sentence)
+        try:
+            translator = self._loaders[name]()
+        except WeightsError as error:
+            self._failed[name] = time.monotonic(), str(error)
+            raise
+        model = Model(translator, discriminators_of(translator))
+        with self._changing:
+            self._loaded[name] = model
+            if len(self._loaded) > MAX_LOADED:
+                left, _ = self._loaded.popitem(last=False)
+                log.info("%s left memory", left)
+        return model
+
+
+def _load(source: str, name: str) -> Translator:
+    try:
+        return Translator.from_pretrained(source)
+    except WeightsError as error:  # a path of the server is nothing for visitors
+        raise WeightsError(str(error).replace(source, name)) from None
+
+
+def discriminators_of(translator: Translator) -> Discriminators | None:
+    """The discriminators that lie beside the translator's networks, not yet loaded; None if there are none."""
+    folder = translator.folder
+    there = {path.name for path in folder.iterdir()} if folder else set()
+    return (
+        Discriminators(folder)
+        if folder and all(file_of(name, there) in there for name in DISCRIMINATORS.values())
+        else None
+    )
