@@ -33,7 +33,8 @@ from cyclegan.colour.colour_map import (
 from cyclegan.config import MARGIN, MAX_DETAIL_SIDE, GeneratorConfig, WeightsConfig
 from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
 from cyclegan.drawing.cleaning import cleaned
-from cyclegan.drawing.normalise import NormalisedDrawing, is_photo, normalise
+from cyclegan.drawing.normalise import NormalisedDrawing, is_photo, normalise, objects_of
+from cyclegan.drawing.objects import side_by_side
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
 from cyclegan.images import (
     ImageError,
@@ -135,7 +136,8 @@ class Translator:
         The longer side of the photo has at least `config.image_size` pixels.
 
         ``normalise``: whether the drawing is normalised first (see `cyclegan.drawing.normalise`): any pen, paper, dark
-        ground. False gives it to G as it is, which knows dark lines of about 2 px at 256 on white.
+        ground; and whether several objects on a long sheet (see `cyclegan.drawing.objects`) are painted one by one.
+        False gives it to G as it is, which knows dark lines of about 2 px at 256 on white.
 
         ``colours``: a photo, stretched to the sketch's size, whose smoothed colours the result takes, the sketch's
         colour strokes over them. Without, they are those of the strokes or, if there are none, the colourway of
@@ -148,6 +150,13 @@ class Translator:
         sketch = to_rgb(sketch)
         if not normalise:
             return self._result(self._sheet(sketch, seed, colours), sketch.size, "sketch_to_photo")
+        if colours is None and (boxes := objects_of(sketch, self.config.image_size)):
+            photos = [self._painted(sketch.crop(box), seed) for box in boxes]
+            return side_by_side(photos, boxes, self.result_size(sketch.size))
+        return self._painted(sketch, seed, colours)
+
+    def _painted(self, sketch: Image.Image, seed: int | None, colours: Image.Image | None = None) -> Image.Image:
+        """The photo of an RGB ``sketch`` of one object, which is normalised first."""
         drawing = self.normalised(sketch, framed=colours is None)
         sheet = self._sheet(drawing.sketch, seed, colours)
         return drawing.put_back(Image.fromarray(self._pictures([sheet], "sketch_to_photo")[0]))
@@ -250,9 +259,9 @@ class Translator:
     def _result(self, sheet: Sheet, size: tuple[int, int], direction: Direction, begun: bool = False) -> Image.Image:
         """The translated ``sheet``, cropped to the image of ``size`` (width, height) on it and brought to that size."""
         result = Image.fromarray(self._pictures([sheet], direction, begun)[0])
-        return resize(result.crop(square_box(*size, result.width)), self._result_size(size))
+        return resize(result.crop(square_box(*size, result.width)), self.result_size(size))
 
-    def _result_size(self, size: tuple[int, int]) -> tuple[int, int]:
+    def result_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """Of the result for an input of ``size`` (width, height): no smaller than a sheet, within MAX_RESULT_PIXELS."""
         return size_within(*enlarged_size(*size, self.config.image_size), MAX_RESULT_PIXELS)
 
@@ -265,7 +274,7 @@ class Translator:
         padded = np.pad(np.asarray(resize(photo, (width, height))), [*padding, (0, 0)], mode="reflect")
         drawn = self._pictures([Sheet(padded, detail=detail)], "photo_to_sketch", begun)[0]
         lines = Image.fromarray(drawn[MARGIN : MARGIN + height, MARGIN : MARGIN + width])
-        return resize_lines(lines, self._result_size(photo.size))
+        return resize_lines(lines, self.result_size(photo.size))
 
     def _pictures(self, sheets: Sequence[Sheet], direction: Direction, begun: bool = False) -> RGBArray:
         """The translated sheets, N×H×W×3; the drawings of an F with detail control cleaned."""

@@ -145,6 +145,13 @@ def test_white_on_black_is_turned_round_but_for_colours(hint: bool) -> None:
         assert np.abs(np.array(treatment.sheet.getpixel((112, 183)), int) - RED).max() < 30
 
 
+def test_a_white_outline_on_black_is_no_sheet_of_paper() -> None:
+    """It is convex, light and closed; but what it encloses is as dark as all the rest."""
+    outline = drawn([arc((256, 256), (220, 220)), arc((256, 256), (100, 100))])
+    ink = black(normalise(Image.fromarray(255 - np.asarray(outline)), SIZE).sheet)
+    assert ink.any(axis=0).sum() > 200
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_paper_light_and_shadow_are_wiped_away(seed: int) -> None:
     treatment = normalise(photographed(drawn(), seed), SIZE)

@@ -12,6 +12,8 @@ from PIL import Image
 
 from cyclegan import images
 from cyclegan.drawing import vector
+from cyclegan.drawing.normalise import objects_of
+from cyclegan.drawing.objects import side_by_side
 from cyclegan.drawing.pen import PENS, with_pen
 from cyclegan.images import ImageError
 from cyclegan.inference import DETAIL, NO_LINES, Direction, Translator
@@ -50,8 +52,22 @@ def translate(
         raise ImageError(NO_LINES)
     if direction == "photo_to_sketch" or not tidy:
         return Translated(*translator.round_trip(picture, direction, seed, detail, colours), "")
+    boxes = objects_of(picture, translator.config.image_size) if colours is None else []
+    if boxes:
+        each = [_one_object(translator, picture.crop(box), seed) for box in boxes]
+        size = translator.result_size(picture.size)
+        photo = side_by_side([one.result for one in each], boxes, size)
+        returned = side_by_side([one.returned for one in each], boxes, size)
+        return Translated(photo, returned, f"Each of the {len(boxes)} objects was painted by itself.")
+    return _one_object(translator, picture, seed, colours)
+
+
+def _one_object(
+    translator: Translator, picture: Image.Image, seed: int | None, colours: Image.Image | None = None
+) -> Translated:
+    """`translate` of a drawing of one object, normalised."""
     drawing = translator.normalised(picture, framed=colours is None)
-    both = translator.round_trip(drawing.sketch if colours else drawing.sheet, direction, seed, colours=colours)
+    both = translator.round_trip(drawing.sketch if colours else drawing.sheet, "sketch_to_photo", seed, colours=colours)
     photo, returned = (drawing.put_back(images.fit_square(one, drawing.sheet.width)) for one in both)
     return Translated(photo, returned, drawing.remark)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cyclegan.drawing.inking import CANONICAL, REFERENCE
+from cyclegan.drawing.objects import ENCLOSING, is_long, separate
 from cyclegan.drawing.pen import in_pen, pen_width
 from cyclegan.drawing.surroundings import without_surroundings
 from cyclegan.images import WHITE, Box, RGBArray, enlarged_size, fit_square, resize, square_box
@@ -20,7 +21,6 @@ Layer = NDArray  # H×W uint8
 
 KNOWN_PENS, FINE_PENS = (1.2, 2.7), (0.8, 2.7)  # px at 256: lines of this width are left alone; in drawings of photos
 FINE_PEN = 1.0  # px at 256, of drawings of photos: they have more lines than fit in the usual pen
-ENCLOSING = 4  # lines so many times as long as their box are a drawing; a lone stroke or a circle is shorter
 FILLING = 0.6  # share of the canvas that the ink's box spans: the smallest objects of the training
 ZOOMS = ((0.37, 0.5), (FILLING, 0.75))  # ink up to this share of the canvas → the share of the canvas that is shown
 REGION_STEPS = 8  # the middle of the shown part lies at multiples of 1/8 of the canvas
@@ -99,11 +99,7 @@ def normalise(drawing: Image.Image, size: int, region: Box | None = None) -> Nor
     """
     shape = enlarged_size(*drawing.size, size)
     whole = (0, 0, *shape)
-    given = _reduced(drawing, 2 * size)
-    paper = without_surroundings(given)
-    read = _read(given if paper is None else paper, 2 * size)
-    if paper is not None and not read.has_lines():  # no paper, but the sky of a photo
-        paper, read = None, _read(given, 2 * size)
+    read, cut = _read_drawing(drawing, 2 * size)
     if read.is_photo:
         shown = region or whole
         sheet = fit_square(resize(drawing, shape).crop(shown), size)
@@ -114,21 +110,51 @@ def normalise(drawing: Image.Image, size: int, region: Box | None = None) -> Nor
     width = pen * zoom * REFERENCE / (2 * size)
     thinnest, thickest = FINE_PENS if region else KNOWN_PENS
     known = not pen or (thinnest <= width <= thickest and read.strength >= PALEST)
-    if known and read.clean and not read.inverted and paper is None and shape == drawing.size:
+    if known and read.clean and not read.inverted and not cut and shape == drawing.size:
         sheet = fit_square(drawing if shown == whole else drawing.crop(shown), size)
     else:
         white = cv2.cvtColor(255 - read.coloured, cv2.COLOR_GRAY2RGB)
         hints = np.asarray(cv2.bitwise_or(read.pixels, white), np.uint8)
         sheet = _redrawn(read.mask, hints, shown, shape, size, FINE_PEN if region else CANONICAL.width)
     framed = region is None and shown != whole
-    remark = _remark(read.clean, read.inverted, paper is not None, framed, width)
+    remark = _remark(read.clean, read.inverted, cut, framed, width)
     return NormalisedDrawing(sheet, remark, shown, shape, read.has_lines())
+
+
+def objects_of(drawing: Image.Image, size: int) -> list[Box]:
+    """Boxes of the separate objects on an upright RGB drawing, in its pixels; none if it is of one object, or a photo.
+
+    ``size``: of the sheet that each will be normalised for.
+    """
+    if not is_long(drawing.size):
+        return []
+    side = round(2 * size * max(drawing.size) / min(drawing.size))
+    read, _ = _read_drawing(drawing, side)
+    if read.is_photo:
+        return []
+    ink = read.mask | read.coloured
+    pen = pen_width(cv2.distanceTransform(read.mask, cv2.DIST_L2, 5))
+    scale = max(drawing.size) / max(ink.shape)
+    return [
+        (round(left * scale), round(top * scale), round(right * scale), round(bottom * scale))
+        for left, top, right, bottom in separate(ink, pen)
+    ]
 
 
 def is_photo(picture: RGBArray) -> bool:
     """Whether H×W×3 uint8 RGB pixels show a softly shaded object rather than lines."""
     lightest, darkest = _extremes(picture)
     return _is_photo(darkest, _is_clean(lightest, darkest))
+
+
+def _read_drawing(drawing: Image.Image, side: int) -> tuple[_Reading, bool]:
+    """What there is on a drawing, about ``side`` pixels along its longer side, and whether something beside its paper
+    was left out."""
+    given = _reduced(drawing, side)
+    paper = without_surroundings(given)
+    if paper is not None and (read := _read(paper, side)).has_lines():
+        return read, True
+    return _read(given, side), False  # what seemed to be paper was the sky of a photo
 
 
 def _read(picture: RGBArray, side: int) -> _Reading:

@@ -11,6 +11,7 @@ Layer = NDArray  # H×W uint8
 SIDE = 256  # pixels along the longer side: the paper's outline needs no more
 THICK = 11  # of these: what is wider, or lies so long on the picture's edge, is no line
 SMALLEST = 0.2  # share of the picture that is paper at least
+SOLID = 0.3  # share of the paper that is light itself; a white outline on black encloses the dark
 CONVEX = 0.94  # the paper's area : its convex hull's, bent corners and fingers included
 STEP = 1.45  # lightness of the paper : that of what lies around it, a few pixels apart; a shadow's edge is softer
 TINT = 12  # of 255: the least difference between a whiteboard and the wall on the other side of its frame
@@ -54,7 +55,8 @@ def _cut(pixels: RGBArray) -> RGBArray | None:
 
 
 def _light_part(dark: Layer) -> Layer | None:
-    """1 on the largest light part and what it encloses; None if that is the whole picture, too small or not convex."""
+    """1 on the largest light part and what it encloses; None if that is the whole picture, too small, not
+    convex or no more than an outline."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - dark, connectivity=4)
     if count < 2:
         return None
@@ -64,7 +66,7 @@ def _light_part(dark: Layer) -> Layer | None:
     area = np.count_nonzero(paper)
     hull = cv2.fillConvexPoly(np.zeros_like(dark), cv2.convexHull(outlines[0]), 1)
     fits = SMALLEST * dark.size <= area < dark.size and area >= CONVEX * np.count_nonzero(hull)
-    return paper if fits else None
+    return paper if fits and stats[largest, cv2.CC_STAT_AREA] >= SOLID * area else None
 
 
 def _step(paper: Layer, darkest: Layer) -> float:
