@@ -139,6 +139,7 @@ class DataConfig(Frozen):
     size: Side = 256
     """Side of the square training images in pixels."""
     batch: PositiveInt = 8
+    """Images of each domain a step, in all processes together."""
     workers: int = Field(1, ge=0)
     held_out: float = Field(0.05, ge=0, lt=1)
     """Share of files kept back for evaluation, by a hash of their names."""
@@ -234,6 +235,11 @@ class TrainConfig(Frozen):
     """The discriminators' learning rate relative to the generators' (Heusel et al., NeurIPS 2017: two time scales)."""
     betas: tuple[Decay, Decay] = (0.5, 0.999)
     """Adam's decay of the averages of gradients and of their squares."""
+    max_gradient_norm: float | None = Field(None, gt=0)
+    """Norm that the gradient of the generators, and that of the discriminators, is cut to; None leaves them."""
+    accumulate: PositiveInt = 1
+    """Parts that a batch is computed in, one after the other, where memory is short: gradients are those of the whole
+    batch, but batch norm knows the part alone."""
     ema: float = Field(0.998, ge=0, lt=1)
     """Decay per step of the moving average of the generators, which is what is evaluated and exported."""
     pool: int = Field(50, ge=0)

@@ -15,7 +15,7 @@ from PIL import Image
 from cyclegan.config import ConfigError, TrainConfig
 from cyclegan.training.data import Batch
 from cyclegan.training.loop import train
-from cyclegan.training.trainer import CycleGAN
+from cyclegan.training.trainer import CycleGAN, Losses
 from tests.training_fixtures import same
 
 pytest_plugins = ["tests.training_fixtures"]
@@ -45,7 +45,7 @@ def stopped_early(config: TrainConfig, after: int, by: signal.Signals = signal.S
     """Train as a run that is told to stop during step ``after``: with its workers, as by Ctrl-C in a terminal."""
     step = CycleGAN.step
 
-    def stopping(model: CycleGAN, batch: Batch) -> dict[str, float]:
+    def stopping(model: CycleGAN, batch: Batch) -> Losses:
         if model.global_step == after - 1:
             for worker in multiprocessing.active_children():
                 assert worker.pid is not None

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -20,32 +20,15 @@ from cyclegan.config import ConfigError, TrainConfig
 from cyclegan.training import checkpoint, loop
 from cyclegan.training.checkpoint import SaveError, checkpoints, load_checkpoint, save_checkpoint
 from cyclegan.training.data import Batch, UnpairedImages, batches
+from cyclegan.training.log import NonFiniteLossError
 from cyclegan.training.loop import train
-from cyclegan.training.trainer import CycleGAN, NonFiniteLossError
-from tests.training_fixtures import CPU, same
+from cyclegan.training.trainer import CycleGAN, Losses
+from tests.training_fixtures import CPU, same, wait_for
 
 pytest_plugins = ["tests.training_fixtures"]
 
 STEPS, KILLS = 60, 8
 FOREVER = 1e9  # minutes
-
-
-@pytest.fixture(scope="module")
-def start_process() -> Iterator[Callable[..., BaseProcess]]:
-    """start(function, *arguments) in a process of its own, from a server that has PyTorch loaded."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.test_resume"])
-    started: list[BaseProcess] = []
-
-    def start(function: Callable[..., None], *arguments: object) -> BaseProcess:
-        started.append(context.Process(target=function, args=arguments))
-        started[-1].start()
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.kill()
-        process.join()
 
 
 def run(config: TrainConfig, resume: bool) -> None:
@@ -191,7 +174,7 @@ def test_losses_are_the_same_when_a_row_is_interrupted(config: TrainConfig, tmp_
     halves = config.model_copy(update={"run": tmp_path / "halves"})
     step = CycleGAN.step
 
-    def stops(model: CycleGAN, batch: Batch) -> dict[str, float]:
+    def stops(model: CycleGAN, batch: Batch) -> Losses:
         if model.global_step == 5:
             signal.raise_signal(signal.SIGTERM)
         return step(model, batch)
@@ -231,7 +214,7 @@ def test_photos_that_all_vanish_end_the_run_in_one_sentence(config: TrainConfig)
 def fails(config: TrainConfig) -> None:
     torch.set_num_threads(1)
 
-    def step(model: CycleGAN, batch: Batch) -> dict[str, float]:
+    def step(model: CycleGAN, batch: Batch) -> Losses:
         raise AssertionError("a bug")
 
     CycleGAN.step = step  # type: ignore
@@ -249,7 +232,7 @@ def reports_workers(config: TrainConfig, file: Path) -> None:
     torch.set_num_threads(1)
     step = CycleGAN.step
 
-    def reporting(model: CycleGAN, batch: Batch) -> dict[str, float]:
+    def reporting(model: CycleGAN, batch: Batch) -> Losses:
         file.with_suffix(".tmp").write_text(" ".join(str(child.pid) for child in multiprocessing.active_children()))
         file.with_suffix(".tmp").replace(file)
         return step(model, batch)
@@ -277,13 +260,6 @@ def runs(pid: int) -> bool:
         return False
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signals_save_and_a_second_ends_at_once(
     config: TrainConfig, start_process: Callable[..., BaseProcess], number: signal.Signals
@@ -299,7 +275,7 @@ def test_signals_save_and_a_second_ends_at_once(
 
 
 def sleeps_in_step(config: TrainConfig) -> None:
-    def step(model: CycleGAN, batch: Batch) -> dict[str, float]:
+    def step(model: CycleGAN, batch: Batch) -> Losses:
         (config.run / "asleep").touch()
         while True:
             time.sleep(0.1)
@@ -363,13 +339,13 @@ def test_a_finished_run_says_so(config: TrainConfig, caplog) -> None:
 def test_a_loss_that_is_not_finite_keeps_the_last_good_state(config: TrainConfig, monkeypatch) -> None:
     step = CycleGAN.step
 
-    def diverges(model: CycleGAN, batch: Batch) -> dict[str, float]:
+    def diverges(model: CycleGAN, batch: Batch) -> Losses:
         if model.global_step == 3:
             batch["photo"][0, 0, 0, 0] = float("nan")
         return step(model, batch)
 
     monkeypatch.setattr(CycleGAN, "step", diverges)
-    with pytest.raises(NonFiniteLossError, match=r"became nan at step 3.* The state of step 2 is saved: --resume"):
+    with pytest.raises(NonFiniteLossError, match=r"became nan at step 4.* The state of step 2 is saved: --resume"):
         train(config)
     saved = state(config)
     assert saved["global_step"] == 2
@@ -384,7 +360,7 @@ def test_stopped_and_finished_have_different_exit_codes(tmp_path: Path, monkeypa
     settings = ["train/configs/smoke.toml", "--set", f"run={tmp_path / 'run'}", "--set", "steps=2"]
     step = CycleGAN.step
 
-    def stops(model: CycleGAN, batch: Batch) -> dict[str, float]:
+    def stops(model: CycleGAN, batch: Batch) -> Losses:
         if model.global_step == 0:
             signal.raise_signal(signal.SIGTERM)
         return step(model, batch)

@@ -1,6 +1,9 @@
 """A run of tiny networks on a few small photos, for the tests of training."""
 
-from collections.abc import Callable
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -32,6 +35,24 @@ def config(tmp_path: Path, make_photo: Callable[..., Image.Image]) -> TrainConfi
     )
 
 
+@pytest.fixture(scope="module")
+def start_process() -> Iterator[Callable[..., BaseProcess]]:
+    """start(function, *arguments) in a process of its own, from a server that has PyTorch loaded."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["cyclegan.training.loop", "tests.training_fixtures"])
+    started: list[BaseProcess] = []
+
+    def start(function: Callable[..., None], *arguments: object) -> BaseProcess:
+        started.append(context.Process(target=function, args=arguments))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
+
+
 def same(one, other) -> bool:
     """Bit for bit, through dicts and lists."""
     if isinstance(one, dict):
@@ -39,3 +60,10 @@ def same(one, other) -> bool:
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
     return torch.equal(one, other) if isinstance(one, torch.Tensor) else one == other
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -2,6 +2,7 @@
 
     sketch-photo-train finetune --set data.photos=MY_PHOTOS
     sketch-photo-export runs/finetune my_weights
+    torchrun --nproc-per-node 8 -m train finetune --set data.photos=MY_PHOTOS
 
 In a checkout also ``python -m train train/configs/finetune.toml`` and ``python -m train.export``.
 """
@@ -31,12 +32,12 @@ CONFIGS = (Path(__file__).parent / "configs", Path(__file__).parents[2] / "train
 EXTRA = ("filelock", "matplotlib", "torchmetrics", "torchvision")
 """What only the extra "train" installs: imported late, so that --help works without."""
 
-STOPPED = 3
+STOPPED, LOST = 3, 4
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; returns the exit code: 0 finished, 1 diverged, 2 bad settings or a full disk, 3 stopped and saved (go on
-    with --resume), 130 interrupted before there was anything to save."""
+    with --resume), 4 another process of the run was lost, 130 interrupted before there was anything to save."""
     named = sorted({path.stem for folder in CONFIGS for path in folder.glob("*.toml")})
     parser = argparse.ArgumentParser(description="Train a CycleGAN on your own pictures.")
     parser.add_argument("config", help=f"a TOML file, or one of {', '.join(named)}")
@@ -83,10 +84,15 @@ def _pack(options: argparse.Namespace) -> int:
 def _exit_code(
     work: Callable[[], int], interrupted: str = "Interrupted before the first step; nothing was saved."
 ) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    rank = int(os.environ.get("RANK", 0))  # torchrun's: the first process speaks for all
+    logging.basicConfig(
+        level=logging.WARNING if rank else logging.INFO,
+        format=f"[process {rank}] %(message)s" if rank else "%(message)s",
+    )
     try:
         from cyclegan.training.checkpoint import SaveError
-        from cyclegan.training.trainer import NonFiniteLossError
+        from cyclegan.training.log import NonFiniteLossError
+        from cyclegan.training.processes import ProcessLostError
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in EXTRA:
@@ -101,6 +107,9 @@ def _exit_code(
     except NonFiniteLossError as error:
         log.error("%s", error)
         return 1
+    except ProcessLostError as error:
+        log.error("%s", error)
+        return LOST
     except KeyboardInterrupt:
         log.error("%s", interrupted)
         return 130

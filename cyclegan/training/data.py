@@ -199,10 +199,12 @@ def _normalised(batch: Batch, device: torch.device) -> Batch:
     return batch | {name: images.normalised(pictures) for name, pictures in images_there.items()}
 
 
-def batches(dataset: UnpairedImages, start: int, stop: int, device: torch.device = CPU) -> Generator[Batch]:
+def batches(
+    dataset: UnpairedImages, start: int, stop: int, share: slice = slice(None), device: torch.device = CPU
+) -> Generator[Batch]:
     """Batches number ``start`` to ``stop``; the same whatever came before and however many workers there are.
 
-    ``device``: where their images are made floats. They go there as bytes, from pinned memory where that is of use, so
+    ``share``: which samples of each batch, for a process of several. ``device``: where their images are made floats. They go there as bytes, from pinned memory where that is of use, so
     that the copy waits for nothing.
 
     Images that can no longer be opened are named once, and others take their place. Close the generator
@@ -212,12 +214,11 @@ def batches(dataset: UnpairedImages, start: int, stop: int, device: torch.device
         ConfigError: not one of many images can be opened.
     """
     config = dataset.config
-    numbers = range(start * config.batch, stop * config.batch)
+    numbers = (range(number * config.batch, (number + 1) * config.batch)[share] for number in range(start, stop))
     loader = iter(
         DataLoader(
             _Reported(dataset),
-            batch_size=config.batch,
-            sampler=numbers,
+            batch_sampler=numbers,
             num_workers=config.workers,
             collate_fn=_collate,
             worker_init_fn=_as_worker,

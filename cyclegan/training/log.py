@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -18,18 +19,28 @@ from tqdm import tqdm
 from cyclegan import images
 from cyclegan.colour.colour_map import condition, without_colour_strokes
 from cyclegan.config import GeneratorConfig
+from cyclegan.training.processes import ALONE, Processes
 
 log = logging.getLogger(__name__)
 
 LINE_SECONDS = 10
 
 
-class Tracker:
-    """Averages losses over ``every`` steps into rows of ``losses.csv``; ``plot`` draws them as ``losses.png``."""
+class NonFiniteLossError(RuntimeError):
+    """A loss became NaN or infinite; the message names it and the step."""
 
-    def __init__(self, run: Path, every: int, state: Mapping[str, Any] | None = None):
+
+class Tracker:
+    """Averages losses over ``every`` steps into rows of ``losses.csv``; ``plot`` draws them as ``losses.png``.
+
+    Losses are read from the device when a row is complete or a state is saved: each reading waits for the device.
+    """
+
+    def __init__(self, run: Path, every: int, state: Mapping[str, Any] | None = None, processes: Processes = ALONE):
         """``state``: of the checkpoint that the run continues from, if it does; rows from beyond it are dropped."""
-        self.run, self.every = run, every
+        self.run, self.every, self.processes = run, every, processes
+        self.waiting: list[tuple[int, Mapping[str, Tensor]]] = []
+        """Steps whose losses are not read yet."""
         self.samples = run / "samples"
         self.samples.mkdir(parents=True, exist_ok=True)
         self.recent: dict[str, float] = {}
@@ -41,19 +52,42 @@ class Tracker:
             if (run / "losses.csv").exists():
                 self.rows = [row for row in _rows(run / "losses.csv") if row["step"] <= state["global_step"]]
 
-    def add(self, step: int, losses: Mapping[str, float], last: bool = False) -> bool:
-        """Add a step's losses; returns whether they complete a row, as those of the ``last`` step always do."""
-        for name, value in losses.items():
-            self.values[name].append(value)
+    def add(self, step: int, losses: Mapping[str, Tensor], last: bool = False) -> bool:
+        """Add a step's losses; returns whether they complete a row, as those of the ``last`` step always do.
+
+        Raises:
+            NonFiniteLossError: the row has one.
+        """
+        self.waiting.append((step, losses))
         complete = last or step % self.every == 0
         if complete:
+            self.read()
             self.recent = {name: sum(values) / len(values) for name, values in sorted(self.values.items())}
             self.rows.append({"step": step, **self.recent})
             self.values.clear()
         return complete
 
+    def read(self) -> None:
+        """Read what waits on the device; in all processes, whose mean is the loss of the whole batch.
+
+        Raises:
+            NonFiniteLossError: one is NaN or infinite.
+        """
+        if not self.waiting:
+            return
+        numbers = iter(torch.stack([loss for _, losses in self.waiting for loss in losses.values()]).tolist())
+        ours = [{name: next(numbers) for name in losses} for _, losses in self.waiting]
+        everyone = self.processes.gather_objects(ours)
+        for (step, _), *rows in zip(self.waiting, *everyone, strict=True):
+            for name in dict.fromkeys(name for row in rows for name in row):
+                value = sum(row.get(name, 0.0) for row in rows) / len(rows)
+                if not math.isfinite(value):
+                    raise NonFiniteLossError(f"The loss {name} became {value} at step {step}.")
+                self.values[name].append(value)
+        self.waiting.clear()
+
     def state_dict(self) -> dict[str, Any]:
-        """Losses of the row that is not complete yet."""
+        """Losses of the row that is not complete yet, of which all have to be read."""
         return {"losses": {name: list(values) for name, values in self.values.items()}}
 
     def write(self) -> None:
@@ -94,10 +128,11 @@ class Tracker:
 class Progress:
     """How far the run is: a bar in a terminal; elsewhere, as in a log file, a line every ten seconds at most."""
 
-    def __init__(self, total: int, step: int, batch: int):
+    def __init__(self, total: int, step: int, batch: int, shown: bool = True):
         """``total``, ``step``: of the whole run, and where it begins; ``batch``: images a step."""
-        self.total, self.batch = total, batch
-        self.bar = tqdm(total=total * batch, initial=step * batch, unit="img", disable=None, dynamic_ncols=True)
+        self.total, self.batch, self.silent = total, batch, not shown
+        disable = None if shown else True  # None: unless it is a terminal
+        self.bar = tqdm(total=total * batch, initial=step * batch, unit="img", disable=disable, dynamic_ncols=True)
         self.begun = self.shown = time.monotonic()
         self.first = step
 
@@ -111,7 +146,7 @@ class Progress:
             self.bar.set_postfix(shown, refresh=False)
             return
         now = time.monotonic()
-        if step == self.total or now - self.shown > LINE_SECONDS:
+        if not self.silent and (step == self.total or now - self.shown > LINE_SECONDS):
             self.shown = now
             seconds = (now - self.begun) / (step - self.first)
             left = timedelta(seconds=round((self.total - step) * seconds))

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from filelock import FileLock, Timeout
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from cyclegan.config import ConfigError, TrainConfig, parse
-from cyclegan.devices import pick_device
 from cyclegan.training.checkpoint import CHECKPOINT, SaveError, checkpoints, load_checkpoint, save_checkpoint
 from cyclegan.training.data import Batch, UnpairedImages, batches, samples
 from cyclegan.training.files import Found, find_images
-from cyclegan.training.log import Progress, Tracker, sample_sheet
-from cyclegan.training.trainer import CycleGAN, NonFiniteLossError
+from cyclegan.training.log import NonFiniteLossError, Progress, Tracker, sample_sheet
+from cyclegan.training.processes import ProcessLostError, check_divisible, joined
+from cyclegan.training.trainer import CycleGAN
 from cyclegan.weights import Weights
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ FIXED = ("generator", "discriminator", "seed", "data.size", "data.batch", "loss.
 def train(config: TrainConfig, resume: bool = False, start: Weights | None = None) -> CycleGAN:
     """Train until ``config.steps`` or a signal to stop, saving on the way; returns the model as it stands.
 
+    The same run in one process or in several that ``torchrun`` started, each with its share of every batch.
+
     ``start``: all four networks, to fine-tune instead of random ones.
 
     Writes ``config.json``, ``checkpoint.pt``, ``losses.csv``, ``losses.png`` and ``samples/`` into ``config.run``.
@@ -47,34 +49,45 @@ def train(config: TrainConfig, resume: bool = False, start: Weights | None = Non
         ConfigError: a folder without images, or a run that is already there (or, with ``resume``, is not, or cannot be
             continued with these settings).
         NonFiniteLossError: it diverged; the state before is saved.
+        ProcessLostError: another process of this run died; the state before is saved, if this is the main one.
         SaveError: the last checkpoint could not be written.
     """
-    with _only_run_in(config.run):
-        if resume:
-            _compare_settings(config)
-        elif checkpoints(config.run / CHECKPOINT):
-            raise ConfigError(f"{config.run} already holds a run: continue it with --resume or choose another folder.")
-        found = find_images(config.data, config.run / INDEX)
-        model = CycleGAN(config, pick_device())
-        state = load_checkpoint(config.run / CHECKPOINT, model) if resume else None
+    with joined() as (processes, device), ExitStack() as held:
+        check_divisible(config, processes)
+        processes.on_main(lambda: held.enter_context(_only_run_in(config.run)))
+        found = processes.on_main(lambda: _found(config, resume))
+        model = CycleGAN(config, device, processes)
+        state = processes.on_main(lambda: load_checkpoint(config.run / CHECKPOINT, model)) if resume else None
+        if state and not processes.is_main:
+            model.load_state_dict(state)
         if start and not resume:
             model.start_from(start.networks)
-        tracker = Tracker(config.run, config.log_every, state)
+        tracker = Tracker(config.run, config.log_every, state, processes)
         if model.global_step >= config.steps:
             log.info("%s is finished: all of its %d steps are done. %s", config.run, model.global_step, _next(config))
             return model
-        _write(config.run / CONFIG, config.model_dump_json(indent=2))
-        if start:
-            _write(config.run / START, json.dumps(start.config.training | {"origin": start.origin}, indent=2))
+        if processes.is_main:
+            _write(config.run / CONFIG, config.model_dump_json(indent=2))
+            if start:
+                _write(config.run / START, json.dumps(start.config.training | {"origin": start.origin}, indent=2))
         if state and state.get("images", found.fingerprint) != found.fingerprint:
             log.warning("The images are not those of before: the run goes on with these, in another order.")
         _describe(config, model, found)
-        sheet = samples(config.data, config.seed, found)
+        sheet = processes.on_main(lambda: samples(config.data, config.seed, found))
         sheet = {name: tensor.to(model.device) for name, tensor in sheet.items()}
         dataset = UnpairedImages(config.data, config.seed, found.training)
-        with closing(batches(dataset, model.global_step, config.steps, device=model.device)) as data:
+        share = processes.share(config.data.batch)
+        with closing(batches(dataset, model.global_step, config.steps, share, model.device)) as data:
             _loop(config, model, data, tracker, sheet, {"images": found.fingerprint})
     return model
+
+
+def _found(config: TrainConfig, resume: bool) -> Found:
+    if resume:
+        _compare_settings(config)
+    elif checkpoints(config.run / CHECKPOINT):
+        raise ConfigError(f"{config.run} already holds a run: continue it with --resume or choose another folder.")
+    return find_images(config.data, config.run / INDEX)
 
 
 def _loop(
@@ -94,9 +107,10 @@ def _loop(
         path = tracker.samples / f"{model.global_step:07d}.jpg"
         sample_sheet(model.G_ema, model.F_ema, sheet, path, config.generator)
 
+    processes = model.processes
     path, good = config.run / CHECKPOINT, copy.deepcopy(state())
     sampled = saved = time.monotonic()
-    progress = Progress(config.steps, model.global_step, config.data.batch)
+    progress = Progress(config.steps, model.global_step, config.data.batch, shown=processes.is_main)
     with _stop_requested() as stop, progress.bar, logging_redirect_tqdm():
         try:
             for batch in data:
@@ -104,23 +118,34 @@ def _loop(
                 finished = model.global_step == config.steps
                 if tracker.add(model.global_step, losses, last=finished):
                     good = copy.deepcopy(state())
-                    _if_there_is_room(tracker.write)
+                    if processes.is_main:
+                        _if_there_is_room(tracker.write)
                 progress.advance(model.global_step, tracker.recent)
-                now, over = time.monotonic(), finished or stop.is_set()
-                if over or now - saved > 60 * config.checkpoint_minutes:
-                    _save(path, state(), config, must=over)
+                now = time.monotonic()
+                stopped, save, show = processes.any(
+                    stop.is_set(),
+                    processes.is_main and now - saved > 60 * config.checkpoint_minutes,
+                    processes.is_main and now - sampled > 60 * config.sample_minutes,
+                )
+                over = finished or stopped
+                if over or save:
+                    tracker.read()
+                    if processes.is_main:
+                        _save(path, state(), config, must=over)
                     saved = now
-                if over or now - sampled > 60 * config.sample_minutes:
-                    _if_there_is_room(tracker.plot)
-                    _if_there_is_room(save_sheet)
+                if over or show:
+                    if processes.is_main:
+                        _if_there_is_room(tracker.plot)
+                        _if_there_is_room(save_sheet)
                     sampled = now
-                if stop.is_set():
+                if over:
                     break
-        except NonFiniteLossError as error:
-            save_checkpoint(path, good, config.keep_checkpoints)
-            raise NonFiniteLossError(
-                f"{error} The state of step {good['global_step']} is saved: --resume --set learning_rate=… goes on "
-                "from there."
+        except (NonFiniteLossError, ProcessLostError) as error:
+            if processes.is_main:
+                save_checkpoint(path, good, config.keep_checkpoints)
+            advice = "--resume --set learning_rate=…" if isinstance(error, NonFiniteLossError) else "--resume"
+            raise type(error)(
+                f"{error} The state of step {good['global_step']} is saved: {advice} goes on from there."
             ) from None
     if finished:
         log.info("Finished: %d steps. %s", model.global_step, _next(config))
@@ -133,11 +158,12 @@ def _describe(config: TrainConfig, model: CycleGAN, found: Found) -> None:
     data, precision = config.data, "bfloat16" if config.bfloat16 else "float32"
     log.info("%s", found)
     log.info(
-        "Step %d of %d, batches of %d at %d px, on %s in %s; all goes to %s.",
+        "Step %d of %d, batches of %d at %d px, in %s on %s in %s; all goes to %s.",
         model.global_step,
         config.steps,
         data.batch,
         data.size,
+        "1 process" if model.processes.count == 1 else f"{model.processes.count} processes",
         model.device,
         precision,
         config.run,

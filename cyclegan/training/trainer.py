@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Adam
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -21,11 +22,16 @@ from cyclegan.models import Discriminator, Generator
 from cyclegan.training.data import Batch
 from cyclegan.training.image_pool import ImagePool
 from cyclegan.training.perceptual import PerceptualFeatures
+from cyclegan.training.processes import ALONE, Processes, synchronise_norms
 from cyclegan.training.projected import ProjectedDiscriminator
 
 TEXTURE_LAYERS = 3
 """How many of the ImageNet network's feature maps, from the shallowest, are fine enough to tell a texture."""
 
+DECIDING = ("paired", "coloured")
+"""What of a batch says which terms there are: it stays on the CPU, or each decision would wait for the device."""
+
+BatchNorm = nn.BatchNorm2d | nn.SyncBatchNorm
 Domain = Literal["photo", "sketch"]
 Images = dict[str, Tensor]
 """``fake_photo``, ``fake_sketch`` and, in their steps, ``cycled_sketch``, ``cycled_photo``, ``same_photo``,
@@ -34,10 +40,6 @@ Features = dict[str, list[Tensor]]
 """Feature maps of the ImageNet network, shallow to deep, by what takes them: ``perceptual``, ``projected``."""
 Losses = dict[str, Tensor]
 """Scalars by term and image scored: ``cycle/sketch``."""
-
-
-class NonFiniteLossError(RuntimeError):
-    """A loss became NaN or infinite; the message names it and the step."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,12 @@ class Schedule:
 class CycleGAN:
     """The four networks and all that trains them; `step` is the method."""
 
-    def __init__(self, config: TrainConfig, device: torch.device):
+    def __init__(self, config: TrainConfig, device: torch.device, processes: Processes = ALONE):
         torch.manual_seed(config.seed)
-        self.config, self.device, self.global_step = config, device, 0
+        self.config, self.device, self.processes, self.global_step = config, device, processes, 0
         self.G, self.F = (Generator(config.generator.of(name)) for name in "GF")
         self.D_X, self.D_Y = (Discriminator(config.discriminator) for _ in "XY")
-        self.discriminators: dict[Domain, Discriminator] = {"photo": self.D_X, "sketch": self.D_Y}
+        self.discriminators: dict[str, Discriminator] = {"photo": self.D_X, "sketch": self.D_Y}
         self.features = None
         if config.loss.perceptual or config.loss.texture or config.loss.projected:
             self.features = PerceptualFeatures(config.loss.perceptual_weights).to(device)
@@ -82,6 +84,9 @@ class CycleGAN:
         self.G_ema, self.F_ema = (
             AveragedModel(network, multi_avg_fn=average, use_buffers=True) for network in (self.G, self.F)
         )
+        if processes.count > 1:
+            for network in (*self.networks.values(), self.D_features):
+                synchronise_norms(network)
         self.generator_optimizer, self.discriminator_optimizer = (
             Adam(chain(*(n.parameters() for n in group)), config.learning_rate, config.betas, fused=True)
             for group in ((self.G, self.F), (self.D_X, self.D_Y, self.D_features))
@@ -90,41 +95,66 @@ class CycleGAN:
             domain: ImagePool(config.pool, config.seed + 1 + n, device) for n, domain in enumerate(self.discriminators)
         }
         self.noise = torch.Generator(device).manual_seed(config.seed + 3)
+        self.gradient_norms: Losses = {}
+        """Of ``generators`` and ``discriminators`` in the newest step, before clipping; on the device, too."""
 
     @property
     def networks(self) -> dict[str, nn.Module]:
         return {"G": self.G, "F": self.F, "D_X": self.D_X, "D_Y": self.D_Y}
 
-    def step(self, batch: Batch) -> dict[str, float]:
-        """Update generators, then discriminators, on one `data.Batch`; returns the losses by name: ``cycle/sketch``."""
+    def step(self, batch: Batch) -> Losses:
+        """Update generators, then discriminators, on this process's share of a `data.Batch`.
+
+        Returns the losses by name, ``cycle/sketch``. They stay on the device: to read one is to wait for it. Those of
+        the whole batch are their means over the processes.
+        """
         self._prepare_networks()
         schedule = Schedule.of(self.config.loss, self.global_step)
-        trains_photo = "photo" in schedule.domains
-        batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
+        parts = self._parts_of(batch, schedule)
+        fakes: list[Images] = []
+        real_features: list[Features] = []
+        generator_losses: list[Losses] = []
+        discriminator_losses: list[Losses] = []
+        resting = [network for d, network in (("photo", self.G), ("sketch", self.F)) if d not in schedule.domains]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
-            with torch.no_grad():
-                real_features = self._image_features(batch["photo"]) if trains_photo else {}
-            resting = [
-                network for domain, network in (("photo", self.G), ("sketch", self.F)) if domain not in schedule.domains
-            ]
             with _frozen(self.D_X, self.D_Y, self.D_features, *resting):
-                images = self._forward(batch, schedule)
-                fake_features = self._image_features(images["fake_photo"]) if trains_photo else {}
-                reals: dict[Domain, Tensor] = {"photo": batch["photo"], "sketch": batch["traced"]}
-                judged = {d: self._judge(d, images[f"fake_{d}"], reals[d]) for d in schedule.domains}
-                generator_losses = (
-                    self._adversarial_losses(judged, fake_features, real_features)
-                    | self._cycle_losses(images, batch)
-                    | self._identity_losses(images, batch)
-                    | self._paired_losses(images, reals, judged, fake_features, real_features, batch)
-                )
-                self._update(self.generator_optimizer, generator_losses)
-            discriminator_losses = self._discriminator_losses(images, batch, real_features, schedule)
-            self._update(self.discriminator_optimizer, discriminator_losses)
+                for part in parts:
+                    images = self._forward(part, schedule)
+                    real_features.append(self._real_features(part, schedule))
+                    terms = self._generator_losses(images, part, real_features[-1], schedule)
+                    self._backward(terms)
+                    generator_losses.append(terms)
+                    fakes.append({d: images[f"fake_{d}"].detach() for d in schedule.domains})
+                self._update("generators")
+            pooled = self._through_pools(fakes)
+            for part, fake, features in zip(parts, pooled, real_features, strict=True):
+                terms = self._discriminator_losses(fake, part, features)
+                self._backward(terms)
+                discriminator_losses.append(terms)
+            self._update("discriminators")
         self.G_ema.update_parameters(self.G)
         self.F_ema.update_parameters(self.F)
         self.global_step += 1
-        return {name: loss.item() for name, loss in (generator_losses | discriminator_losses).items()}
+        return _mean(generator_losses) | _mean(discriminator_losses)
+
+    def _parts_of(self, batch: Batch, schedule: Schedule) -> list[Batch]:
+        """``batch`` on the device, in the parts that gradients are accumulated of, with the noise of drawings.
+
+        A part with twice as many pairs as the others weighs twice in what is a mean over pairs: ``paired_weight`` and
+        ``coloured_weight`` say so.
+        """
+        count = self.config.accumulate
+        whole = {name: tensor if name in DECIDING else tensor.to(self.device) for name, tensor in batch.items()}
+        if schedule.cycle_photo:
+            whole["drawing_noise"] = self._drawing_noise(whole["photo"])
+        parts = [
+            dict(zip(whole, part, strict=True)) for part in zip(*(t.chunk(count) for t in whole.values()), strict=True)
+        ]
+        pairs = torch.tensor([[part[name].sum() for name in DECIDING] for part in parts], dtype=torch.float32)
+        mean = self.processes.add_up(pairs.sum(0)) / (count * self.processes.count)
+        for part, own in zip(parts, pairs / mean, strict=True):
+            part |= {f"{name}_weight": weight for name, weight in zip(DECIDING, own, strict=True)}
+        return parts
 
     def _forward(self, batch: Batch, schedule: Schedule) -> Images:
         """Fakes from both generators and, if this step has them, cycled and identity-mapped images."""
@@ -139,7 +169,7 @@ class CycleGAN:
                 images["cycled_sketch"] = self._draw(images["fake_photo"], batch["sketch_detail"])
             if schedule.cycle_photo:
                 drawn = images["fake_sketch"]
-                drawn = self._noisy(drawn.detach() if self.config.loss.stop_gradient else drawn)
+                drawn = (drawn.detach() if self.config.loss.stop_gradient else drawn) + batch["drawing_noise"]
                 images["cycled_photo"] = self._paint(torch.minimum(drawn, batch["hints"]), colours, batch["background"])
             if schedule.identity:
                 if "photo" in schedule.domains:
@@ -165,8 +195,19 @@ class CycleGAN:
         amount = torch.ones(len(photo), device=photo.device) if detail is None else detail
         return self.F(photo, amount[:, None, None, None].expand_as(photo[:, :1]))
 
+    def _generator_losses(self, images: Images, batch: Batch, real_features: Features, schedule: Schedule) -> Losses:
+        reals: Images = {"photo": batch["photo"], "sketch": batch["traced"]}
+        fake_features = self._image_features(images["fake_photo"]) if "photo" in schedule.domains else {}
+        judged = {d: self._judge(d, images[f"fake_{d}"], reals[d]) for d in schedule.domains}
+        return (
+            self._adversarial_losses(judged, fake_features, real_features)
+            | self._cycle_losses(images, batch)
+            | self._identity_losses(images, batch)
+            | self._paired_losses(images, reals, judged, fake_features, real_features, batch)
+        )
+
     def _adversarial_losses(
-        self, judged: dict[Domain, tuple[list[Tensor], list[Tensor]]], fake_features: Features, real_features: Features
+        self, judged: dict[str, tuple[list[Tensor], list[Tensor]]], fake_features: Features, real_features: Features
     ) -> Losses:
         mode = self.config.loss.gan_mode
         terms = {f"adversarial/{d}": losses.adversarial(fake[-1], True, mode) for d, (fake, _) in judged.items()}
@@ -188,8 +229,8 @@ class CycleGAN:
     def _paired_losses(
         self,
         images: Images,
-        reals: dict[Domain, Tensor],
-        judged: dict[Domain, tuple[list[Tensor], list[Tensor]]],
+        reals: Images,
+        judged: dict[str, tuple[list[Tensor], list[Tensor]]],
         fake_features: Features,
         real_features: Features,
         batch: Batch,
@@ -204,9 +245,6 @@ class CycleGAN:
                 terms[f"paired/{domain}"] = losses.paired(images[f"fake_{domain}"][pairs], reals[domain][pairs])
         if loss.lines and "sketch" in judged:
             terms["lines/sketch"] = losses.lines(images["fake_sketch"][pairs], reals["sketch"][pairs])
-        colour_given = pairs if self.G.condition_channels else batch["coloured"]
-        if loss.colour and "photo" in judged and colour_given.any():
-            terms["colour/photo"] = losses.colour(images["fake_photo"][colour_given], reals["photo"][colour_given])
         if loss.feature_matching:
             for domain, both in judged.items():
                 fake, real = ([m[pairs] for m in maps[:-1]] for maps in both)
@@ -217,15 +255,29 @@ class CycleGAN:
                 terms["perceptual/photo"] = losses.perceptual(fake, real)
             if loss.texture:
                 terms["texture/photo"] = losses.texture(fake[:TEXTURE_LAYERS], real[:TEXTURE_LAYERS])
+        terms = {name: batch["paired_weight"] * term for name, term in terms.items()}
+        told = "paired" if self.G.condition_channels else "coloured"
+        if loss.colour and "photo" in judged and batch[told].any():
+            fake, real = (photos[batch[told]] for photos in (images["fake_photo"], reals["photo"]))
+            terms["colour/photo"] = batch[f"{told}_weight"] * losses.colour(fake, real)
         return terms
 
-    def _discriminator_losses(
-        self, images: Images, batch: Batch, real_features: Features, schedule: Schedule
-    ) -> Losses:
+    def _through_pools(self, fakes: list[Images]) -> list[Images]:
+        """What the discriminators see instead of ``fakes``, by domain, of each part. The pools are the same in all
+        processes, and exchange the fakes of all."""
+        pooled: Images = {}
+        for domain in fakes[0]:
+            mine = self.processes.gather(torch.cat([part[domain] for part in fakes]))
+            exchanged = self.pools[domain].exchange(mine)
+            pooled[domain] = exchanged[self.processes.share(len(exchanged))]
+        parts = zip(*(images.chunk(len(fakes)) for images in pooled.values()), strict=True)
+        return [dict(zip(pooled, part, strict=True)) for part in parts]
+
+    def _discriminator_losses(self, fakes: Images, batch: Batch, real_features: Features) -> Losses:
+        """``fakes``: by domain."""
         mode, terms = self.config.loss.gan_mode, {}
-        reals: dict[Domain, Tensor] = {"photo": batch["photo"], "sketch": batch["lines"]}
-        for domain in schedule.domains:
-            pooled = self.pools[domain].exchange(images[f"fake_{domain}"])
+        reals = {"photo": batch["photo"], "sketch": batch["lines"]}
+        for domain, pooled in fakes.items():
             fake, real = self._judge(domain, pooled, reals[domain])
             terms[f"discriminator/{domain}"] = losses.discriminator(real[-1], fake[-1], mode)
             if domain == "photo" and self.config.loss.projected:
@@ -237,11 +289,15 @@ class CycleGAN:
                 )
         return terms
 
-    def _judge(self, domain: Domain, fake: Tensor, real: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def _judge(self, domain: str, fake: Tensor, real: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """The discriminator's feature maps of both, in one batch: normalised separately, their batch statistics alone
         would tell fake from real, and the discriminator would have nothing else to learn."""
         maps = self.discriminators[domain].features(torch.cat((fake, real)))
         return [m[: len(fake)] for m in maps], [m[len(fake) :] for m in maps]
+
+    @torch.no_grad()
+    def _real_features(self, batch: Batch, schedule: Schedule) -> Features:
+        return self._image_features(batch["photo"]) if "photo" in schedule.domains else {}
 
     def _image_features(self, photo: Tensor) -> Features:
         """ImageNet features of ``photo`` by what takes them, computed once where both take the same."""
@@ -263,30 +319,39 @@ class CycleGAN:
         count = len(real["projected"][0])
         return [(score[:-count], score[-count:]) for score in logits]
 
-    def _noisy(self, drawn: Tensor) -> Tensor:
-        noise = torch.randn(drawn.shape, generator=self.noise, device=drawn.device)
-        return drawn + self.config.loss.drawing_noise * noise
+    def _drawing_noise(self, like: Tensor) -> Tensor:
+        """This process's share of the noise for the whole batch."""
+        batch = len(like) * self.processes.count
+        noise = torch.randn((batch, *like.shape[1:]), generator=self.noise, device=self.device)
+        return self.config.loss.drawing_noise * noise[self.processes.share(batch)]
 
     def _prepare_networks(self) -> None:
         """Learning rates, noise and batch norm as this step has them: functions of the step, with no state to save."""
         self._set_learning_rate()
         if self.G.noise_input:
-            self.G.noise_input.shift(self.noise)
+            self.G.noise_input.shift(torch.Generator().manual_seed(self.config.seed + self.global_step))
         frozen = self.global_step >= self.config.freeze_norms_from * self.config.steps
         for network, every in ((self.G, self.config.loss.photo_every), (self.F, self.config.loss.sketch_every)):
             if frozen or not every:  # a network that never learns is what it is at inference
                 for norm in _batch_norms(network):
                     norm.eval()
 
-    def _update(self, optimizer: Adam, terms: Losses) -> None:
-        for name, loss in terms.items():
-            if not torch.isfinite(loss):
-                raise NonFiniteLossError(
-                    f"The loss {name} became {loss.item()} at step {self.global_step}; lower the learning rate."
-                )
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack([self.config.loss.weight(name) * loss for name, loss in terms.items()]).sum().backward()
+    def _backward(self, terms: Losses) -> None:
+        """Add the gradients of a part's weighted losses to those of the parts before it."""
+        weighted = [self.config.loss.weight(name) * loss for name, loss in terms.items()]
+        (torch.stack(weighted).sum() / self.config.accumulate).backward()
+
+    def _update(self, who: Literal["generators", "discriminators"]) -> None:
+        """One step of Adam along the gradients of the whole batch."""
+        optimizer = {"generators": self.generator_optimizer, "discriminators": self.discriminator_optimizer}[who]
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self.processes.average_gradients(parameters)
+        norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        if self.config.max_gradient_norm:
+            clip_grads_with_norm_(parameters, self.config.max_gradient_norm, norm)
         optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        self.gradient_norms[who] = norm
 
     def _set_learning_rate(self) -> None:
         """Constant, then linearly to zero (CycleGAN, section 4)."""
@@ -344,6 +409,15 @@ class CycleGAN:
         }
 
 
+def _mean(parts: list[Losses]) -> Losses:
+    """Of the losses of all parts of a batch; a term that a part has not is 0 there."""
+    names = dict.fromkeys(name for terms in parts for name in terms)
+    return {
+        name: torch.stack([terms[name].detach() for terms in parts if name in terms]).sum() / len(parts)
+        for name in names
+    }
+
+
 def _moving_average(decay: float) -> Callable[..., None]:
     """Exponential moving average that is short at first, or the random networks of the start would stay in it."""
 
@@ -375,8 +449,8 @@ def _frozen(*networks: nn.Module) -> Iterator[None]:
             network.requires_grad_(True)
 
 
-def _batch_norms(*networks: nn.Module) -> list[nn.BatchNorm2d]:
-    return [module for network in networks for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+def _batch_norms(*networks: nn.Module) -> list[BatchNorm]:
+    return [module for network in networks for module in network.modules() if isinstance(module, BatchNorm)]
 
 
 @contextmanager
