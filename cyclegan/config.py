@@ -226,7 +226,7 @@ class TrainConfig(Frozen):
     """Weights (all four) to fine-tune: a folder or a Hub id; None starts from scratch."""
     steps: PositiveInt
     decay_from: float = Field(0.5, ge=0, le=1)
-    """Share of the steps after which the learning rate goes linearly to zero."""
+    """Share of the steps after which the learning rate goes to zero."""
     freeze_norms_from: float = Field(1.0, ge=0, le=1)
     """Share of the steps after which batch norm uses its running statistics, as in eval mode. In small batches a rare
     input, such as a thick pen, dominates the batch statistics, and would look different at inference."""
@@ -235,6 +235,10 @@ class TrainConfig(Frozen):
     """The discriminators' learning rate relative to the generators' (Heusel et al., NeurIPS 2017: two time scales)."""
     betas: tuple[Decay, Decay] = (0.5, 0.999)
     """Adam's decay of the averages of gradients and of their squares."""
+    schedule: Literal["linear", "cosine"] = "linear"
+    """How the learning rate goes to zero from ``decay_from`` on: linearly, as in CycleGAN, or by half a cosine."""
+    warm_up: float = Field(0.0, ge=0, le=1)
+    """Share of the steps in which the learning rate first rises linearly."""
     max_gradient_norm: float | None = Field(None, gt=0)
     """Norm that the gradient of the generators, and that of the discriminators, is cut to; None leaves them."""
     accumulate: PositiveInt = 1
@@ -247,6 +251,10 @@ class TrainConfig(Frozen):
     seed: int = Field(0, ge=0)
     bfloat16: bool = True
     """Autocast to bfloat16: 1.4 times as fast on processors with native support."""
+    deterministic: bool = False
+    """Only algorithms that give the same each time, on a GPU too, where they are slower."""
+    early_stop: PositiveInt | None = None
+    """Rows of losses.csv without progress after which the run is saved and stops; None goes on to the end."""
     log_every: PositiveInt = 50
     """Steps a row of the CSV averages over."""
     sample_minutes: float = Field(5.0, gt=0)

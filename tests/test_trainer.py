@@ -163,13 +163,27 @@ def test_the_ema_generators_are_moving_averages(config: TrainConfig) -> None:
     assert not torch.equal(shown, weight)
 
 
-def test_the_learning_rate_is_constant_then_falls_to_zero(config: TrainConfig) -> None:
-    model = CycleGAN(config.model_copy(update={"steps": 10, "decay_from": 0.5, "learning_rate": 1.0}), CPU)
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2, 0]),
+        ({"schedule": "cosine"}, [1, 1, 1, 1, 1, 1, 0.9045, 0.6545, 0.3455, 0.0955, 0]),
+        ({"warm_up": 0.4}, [0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2, 0]),
+        ({"decay_from": 1.0, "discriminator_lr_ratio": 2.0}, [2] * 11),
+    ],
+)
+def test_learning_rates(config: TrainConfig, settings: dict, expected: list[float]) -> None:
+    """Constant, then falling to zero; the discriminators' by a factor of the generators'."""
+    given = {"steps": 10, "decay_from": 0.5, "learning_rate": 1.0} | settings
+    model = CycleGAN(config.model_copy(update=given), CPU)
     rates = []
     for model.global_step in range(11):
         model._set_learning_rate()
         rates.append(model.discriminator_optimizer.param_groups[0]["lr"])
-    assert rates == pytest.approx([1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2, 0])
+    assert rates == pytest.approx(expected, abs=1e-4)
+    assert model.generator_optimizer.param_groups[0]["lr"] == pytest.approx(
+        expected[-1] / given.get("discriminator_lr_ratio", 1)
+    )
 
 
 def test_a_checkpoint_of_other_networks_is_refused(config: TrainConfig) -> None:

@@ -147,6 +147,11 @@ class UnpairedImages(Dataset[Batch]):
         picture = open_photo(self._source(path), side, half if self.listing.side_by_side else None)
         return images.resize(picture, (side, side)) if self.config.crop_from else images.fit_square(picture, side)
 
+    def thumbnail(self, path: Path, side: int, half: Half) -> RGBArray:
+        """side×side pixels of a photo or, if ``half`` of the files are sketches, of one of them; raises ImageError."""
+        picture = open_photo(self._source(path), side, half if self.listing.side_by_side else None)
+        return np.asarray(images.resize(picture, (side, side)))
+
     def _source(self, path: Path) -> Path | BytesIO:
         pack = self.listing.pack
         return pack.open(path) if pack and path in pack else path
@@ -204,8 +209,8 @@ def batches(
 ) -> Generator[Batch]:
     """Batches number ``start`` to ``stop``; the same whatever came before and however many workers there are.
 
-    ``share``: which samples of each batch, for a process of several. ``device``: where their images are made floats. They go there as bytes, from pinned memory where that is of use, so
-    that the copy waits for nothing.
+    ``share``: which samples of each batch, for a process of several. ``device``: where their images are made floats.
+    They go there as bytes, from pinned memory where that is of use, so that the copy waits for nothing.
 
     Images that can no longer be opened are named once, and others take their place. Close the generator
     (`contextlib.closing`) to end the workers.
@@ -214,7 +219,8 @@ def batches(
         ConfigError: not one of many images can be opened.
     """
     config = dataset.config
-    numbers = (range(number * config.batch, (number + 1) * config.batch)[share] for number in range(start, stop))
+    size = config.batch
+    numbers = ([*range(number * size, (number + 1) * size)[share]] for number in range(start, stop))
     loader = iter(
         DataLoader(
             _Reported(dataset),

@@ -7,10 +7,11 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from cyclegan.training.processes import ALONE, Processes
 log = logging.getLogger(__name__)
 
 LINE_SECONDS = 10
+T = TypeVar("T")
 
 
 class NonFiniteLossError(RuntimeError):
@@ -125,6 +127,50 @@ class Tracker:
         figure.savefig(self.run / "losses.png", dpi=120)
 
 
+class Clock:
+    """How fast a run is, and how much of its time it waits for data; ``speed.csv`` has both for each row of losses."""
+
+    def __init__(self, run: Path):
+        self.path = run / "speed.csv"
+        self.waited = self.read = 0.0
+        self.step: int | None = None
+
+    def timed(self, data: Iterator[T], step: int) -> Iterator[T]:
+        """``data``, the waiting for it timed, but for the first batch, for which workers have to start."""
+        for first in data:
+            self.begun, self.step = time.monotonic(), step
+            yield first
+            break
+        while True:
+            asked = time.monotonic()
+            batch = next(data, None)
+            self.waited += time.monotonic() - asked
+            if batch is None:
+                return
+            yield batch
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Reading losses waits for a busy device: it had enough to do while this process waited for data."""
+        begun = time.monotonic()
+        yield
+        self.read += time.monotonic() - begun
+
+    def lap(self, step: int, batch: int) -> None:
+        """Set ``speed``, images a second, and ``waiting``, a share in [0, 1], of the time since the last lap."""
+        assert self.step is not None
+        seconds = max(1e-9, time.monotonic() - self.begun)
+        self.speed = (step - self.step) * batch / seconds
+        self.waiting = max(0.0, self.waited - self.read) / seconds
+        self.begun, self.step, self.waited, self.read = time.monotonic(), step, 0.0, 0.0
+
+    def write(self) -> None:
+        new = not self.path.exists()
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("step,images_per_second,waiting\n" * new)
+            file.write(f"{self.step},{self.speed:.4g},{self.waiting:.3f}\n")
+
+
 class Progress:
     """How far the run is: a bar in a terminal; elsewhere, as in a log file, a line every ten seconds at most."""
 
@@ -161,10 +207,14 @@ def _rows(file: Path) -> list[dict[str, float]]:
 
 
 @torch.no_grad()
-def sample_sheet(G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Path, config: GeneratorConfig) -> None:
+def sample_sheet(
+    G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Path, config: GeneratorConfig
+) -> dict[str, Tensor]:
     """Save sketch | photo | cycled sketch and photo | sketch | cycled photo, one row per sample of ``batch``.
 
     ``config``: which conditions the networks take.
+
+    Returns what they made: ``fake_photo``, ``cycled_sketch``, ``fake_sketch``, ``cycled_photo``.
     """
     modes = G.training, F.training
     G.eval(), F.eval()
@@ -181,11 +231,18 @@ def sample_sheet(G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Pat
 
     sketch, photo = batch["sketch"], batch["photo"]
     fake_photo, fake_sketch = photo_of(sketch), sketch_of(photo)
-    columns = (sketch, fake_photo, sketch_of(fake_photo), photo, fake_sketch, photo_of(fake_sketch))
+    cycled_sketch, cycled_photo = sketch_of(fake_photo), photo_of(fake_sketch)
+    columns = (sketch, fake_photo, cycled_sketch, photo, fake_sketch, cycled_photo)
     G.train(modes[0]), F.train(modes[1])
     labels = ("sketch", "photo", "cycled", "photo", "sketch", "cycled")
     rows = [[images.to_image(image) for image in row] for row in zip(*columns, strict=True)]
     images.grid(rows, labels).save(path, quality=92)
+    return {
+        "fake_photo": fake_photo,
+        "cycled_sketch": cycled_sketch,
+        "fake_sketch": fake_sketch,
+        "cycled_photo": cycled_photo,
+    }
 
 
 def data_sheet(batch: dict[str, Tensor], path: Path) -> None:

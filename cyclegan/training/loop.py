@@ -14,14 +14,16 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from cyclegan.config import ConfigError, TrainConfig, parse
 from cyclegan.training.checkpoint import CHECKPOINT, SaveError, checkpoints, load_checkpoint, save_checkpoint
 from cyclegan.training.data import Batch, UnpairedImages, batches, samples
+from cyclegan.training.doctor import Doctor
 from cyclegan.training.files import Found, find_images
-from cyclegan.training.log import NonFiniteLossError, Progress, Tracker, sample_sheet
+from cyclegan.training.log import Clock, NonFiniteLossError, Progress, Tracker, sample_sheet
 from cyclegan.training.processes import ProcessLostError, check_divisible, joined
 from cyclegan.training.trainer import CycleGAN
 from cyclegan.weights import Weights
@@ -52,7 +54,7 @@ def train(config: TrainConfig, resume: bool = False, start: Weights | None = Non
         ProcessLostError: another process of this run died; the state before is saved, if this is the main one.
         SaveError: the last checkpoint could not be written.
     """
-    with joined() as (processes, device), ExitStack() as held:
+    with joined() as (processes, device), _deterministic(config.deterministic), ExitStack() as held:
         check_divisible(config, processes)
         processes.on_main(lambda: held.enter_context(_only_run_in(config.run)))
         found = processes.on_main(lambda: _found(config, resume))
@@ -78,7 +80,10 @@ def train(config: TrainConfig, resume: bool = False, start: Weights | None = Non
         dataset = UnpairedImages(config.data, config.seed, found.training)
         share = processes.share(config.data.batch)
         with closing(batches(dataset, model.global_step, config.steps, share, model.device)) as data:
-            _loop(config, model, data, tracker, sheet, {"images": found.fingerprint})
+            doctor = Doctor(config)
+            if processes.is_main:
+                doctor.look_at_data(dataset)
+            _loop(config, model, data, tracker, sheet, doctor, {"images": found.fingerprint})
     return model
 
 
@@ -96,6 +101,7 @@ def _loop(
     data: Iterator[Batch],
     tracker: Tracker,
     sheet: Batch,
+    doctor: Doctor,
     origin: dict[str, Any],
 ) -> None:
     """``origin``: what a checkpoint says of the data, too."""
@@ -105,21 +111,31 @@ def _loop(
 
     def save_sheet() -> None:
         path = tracker.samples / f"{model.global_step:07d}.jpg"
-        sample_sheet(model.G_ema, model.F_ema, sheet, path, config.generator)
+        columns = sample_sheet(model.G_ema, model.F_ema, sheet, path, config.generator)
+        doctor.look_at_samples(model.global_step, sheet, columns)
 
     processes = model.processes
     path, good = config.run / CHECKPOINT, copy.deepcopy(state())
     sampled = saved = time.monotonic()
+    clock = Clock(config.run)
     progress = Progress(config.steps, model.global_step, config.data.batch, shown=processes.is_main)
     with _stop_requested() as stop, progress.bar, logging_redirect_tqdm():
         try:
-            for batch in data:
+            for batch in clock.timed(data, model.global_step):
                 losses = model.step(batch)
                 finished = model.global_step == config.steps
-                if tracker.add(model.global_step, losses, last=finished):
+                with clock.reading():
+                    complete = tracker.add(model.global_step, losses, last=finished)
+                if complete:
                     good = copy.deepcopy(state())
                     if processes.is_main:
                         _if_there_is_room(tracker.write)
+                        clock.lap(model.global_step, config.data.batch)
+                        _if_there_is_room(clock.write)
+                        doctor.look_at_waiting(clock.waiting)
+                        if doctor.look_at_losses(tracker.rows):
+                            log.info("Stopping early: %d rows without progress (early_stop).", config.early_stop)
+                            stop.set()
                 progress.advance(model.global_step, tracker.recent)
                 now = time.monotonic()
                 stopped, save, show = processes.any(
@@ -190,6 +206,18 @@ def _if_there_is_room(write: Callable[[], None]) -> None:
 
 def _next(config: TrainConfig) -> str:
     return f"Next: python -m train.export {config.run} my_weights"
+
+
+@contextmanager
+def _deterministic(wanted: bool) -> Iterator[None]:
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)  # a warning names what has no such algorithm
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 @contextmanager

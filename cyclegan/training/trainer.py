@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ Images = dict[str, Tensor]
 ``same_sketch``: B×3×H×W in [-1, 1]."""
 Features = dict[str, list[Tensor]]
 """Feature maps of the ImageNet network, shallow to deep, by what takes them: ``perceptual``, ``projected``."""
+Judged = dict[str, tuple[list[Tensor], list[Tensor]]]
+"""A discriminator's feature maps of the fakes and of the reals, by domain."""
 Losses = dict[str, Tensor]
 """Scalars by term and image scored: ``cycle/sketch``."""
 
@@ -62,6 +65,19 @@ class Schedule:
             cycle_photo=loss.cycle_photo > 0 and not (even and loss.alternate_cycles),
             identity=loss.identity > 0 and step % loss.identity_every == 0,
         )
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """The generators' rate at ``step``: rising at first, if there is a warm-up, constant, then falling to zero.
+
+    Linear fall: CycleGAN, section 4; cosine: Loshchilov and Hutter, "SGDR", ICLR 2017, eq. 5, without restarts.
+    """
+    start = config.decay_from * config.steps
+    left = min(1.0, max(0.0, (config.steps - step) / max(1, config.steps - start)))
+    if config.schedule == "cosine":
+        left = (1 - math.cos(math.pi * left)) / 2
+    rising = min(1.0, (step + 1) / (config.warm_up * config.steps)) if config.warm_up else 1.0
+    return config.learning_rate * left * rising
 
 
 class CycleGAN:
@@ -198,7 +214,7 @@ class CycleGAN:
     def _generator_losses(self, images: Images, batch: Batch, real_features: Features, schedule: Schedule) -> Losses:
         reals: Images = {"photo": batch["photo"], "sketch": batch["traced"]}
         fake_features = self._image_features(images["fake_photo"]) if "photo" in schedule.domains else {}
-        judged = {d: self._judge(d, images[f"fake_{d}"], reals[d]) for d in schedule.domains}
+        judged: Judged = {d: self._judge(d, images[f"fake_{d}"], reals[d]) for d in schedule.domains}
         return (
             self._adversarial_losses(judged, fake_features, real_features)
             | self._cycle_losses(images, batch)
@@ -206,9 +222,7 @@ class CycleGAN:
             | self._paired_losses(images, reals, judged, fake_features, real_features, batch)
         )
 
-    def _adversarial_losses(
-        self, judged: dict[str, tuple[list[Tensor], list[Tensor]]], fake_features: Features, real_features: Features
-    ) -> Losses:
+    def _adversarial_losses(self, judged: Judged, fake_features: Features, real_features: Features) -> Losses:
         mode = self.config.loss.gan_mode
         terms = {f"adversarial/{d}": losses.adversarial(fake[-1], True, mode) for d, (fake, _) in judged.items()}
         if "projected" in fake_features:
@@ -230,7 +244,7 @@ class CycleGAN:
         self,
         images: Images,
         reals: Images,
-        judged: dict[str, tuple[list[Tensor], list[Tensor]]],
+        judged: Judged,
         fake_features: Features,
         real_features: Features,
         batch: Batch,
@@ -258,8 +272,8 @@ class CycleGAN:
         terms = {name: batch["paired_weight"] * term for name, term in terms.items()}
         told = "paired" if self.G.condition_channels else "coloured"
         if loss.colour and "photo" in judged and batch[told].any():
-            fake, real = (photos[batch[told]] for photos in (images["fake_photo"], reals["photo"]))
-            terms["colour/photo"] = batch[f"{told}_weight"] * losses.colour(fake, real)
+            painted, given = (photos[batch[told]] for photos in (images["fake_photo"], reals["photo"]))
+            terms["colour/photo"] = batch[f"{told}_weight"] * losses.colour(painted, given)
         return terms
 
     def _through_pools(self, fakes: list[Images]) -> list[Images]:
@@ -354,11 +368,7 @@ class CycleGAN:
         self.gradient_norms[who] = norm
 
     def _set_learning_rate(self) -> None:
-        """Constant, then linearly to zero (CycleGAN, section 4)."""
-        start = self.config.decay_from * self.config.steps
-        left = (self.config.steps - self.global_step) / max(1, self.config.steps - start)
-        rate = self.config.learning_rate * min(1.0, max(0.0, left))
-        ratio = self.config.discriminator_lr_ratio
+        rate, ratio = learning_rate(self.config, self.global_step), self.config.discriminator_lr_ratio
         for optimizer, factor in ((self.generator_optimizer, 1.0), (self.discriminator_optimizer, ratio)):
             for group in optimizer.param_groups:
                 group["lr"] = factor * rate
