@@ -169,7 +169,7 @@ def test_the_ema_generators_are_moving_averages(config: TrainConfig) -> None:
         ({}, [1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2, 0]),
         ({"schedule": "cosine"}, [1, 1, 1, 1, 1, 1, 0.9045, 0.6545, 0.3455, 0.0955, 0]),
         ({"warm_up": 0.4}, [0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2, 0]),
-        ({"decay_from": 1.0, "discriminator_lr_ratio": 2.0}, [2] * 11),
+        ({"decay_from": 1.0, "discriminator_lr_ratio": 2.0}, [2] * 10 + [0]),
     ],
 )
 def test_learning_rates(config: TrainConfig, settings: dict, expected: list[float]) -> None:
