@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from cyclegan import models
 from cyclegan.config import DiscriminatorConfig, GeneratorConfig
 from cyclegan.models import Discriminator, Generator, NoiseInput, Residual
 
@@ -180,3 +181,16 @@ def test_the_bottleneck_does_not_know_where_the_border_is() -> None:
     assert Residual(8, "replicate").eval()(blank).std((2, 3)).max() < 1e-4
     assert Residual(8).eval()(blank).std((2, 3)).max() > 1e-3
     assert {conv.padding_mode for conv in block.modules() if isinstance(conv, nn.Conv2d)} == {"replicate"}
+
+
+def test_upsampling_gets_its_gradient_in_the_layout_that_is_fast() -> None:
+    """A part of a concatenation's gradient is in neither layout, and PyTorch would take the slow loop."""
+    features, seen = torch.randn(2, 4, 8, 8).contiguous(memory_format=torch.channels_last).requires_grad_(), []
+    for upsample in (models._double, lambda x: nn.functional.interpolate(x, scale_factor=2, mode="bilinear")):
+        doubled = upsample(features)
+        doubled.register_hook(lambda gradient: seen.append(gradient.is_contiguous(memory_format=torch.channels_last)))
+        both = torch.cat((doubled, torch.ones(2, 3, 16, 16)), dim=1)
+        (gradient,) = torch.autograd.grad((both**2).sum(), features)
+        seen.append(gradient)
+    assert (seen[0], seen[2]) == (True, False)
+    assert torch.allclose(seen[1], seen[3], atol=1e-5)
