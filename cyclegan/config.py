@@ -71,7 +71,10 @@ class GeneratorConfig(Frozen):
     """Whether the U-Net works at half the resolution, with a local enhancer (pix2pixHD) after it. Light and shade of
     whole objects are best learnt at a low resolution, where an image also costs a quarter."""
     greyscale: bool = False
-    """Whether all channels of the output are equal, as F's always are: a tint in a drawing would be a colour hint."""
+    """Whether all channels of G's output are equal."""
+    colour_sketches: bool = False
+    """Whether those of F's may differ: in a drawing a tint would be a colour hint, but the domain of sketches may be
+    another one of photos, as in horse2zebra."""
     decoder_blocks: tuple[Blocks, ...] = (0, 2, 1, 0)
     """Residual blocks after each step of the decoder, from stride 2 down to the stride before the bottleneck's."""
     detail: bool = False
@@ -89,7 +92,7 @@ class GeneratorConfig(Frozen):
             "background": False,
             "noise_input": False,
             "coarse_to_fine": False,
-            "greyscale": True,
+            "greyscale": not self.colour_sketches,
         }
         return self.model_copy(update={"detail": False} if name == "G" else lines)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from cyclegan.config import load_train_config
 from cyclegan.hub import load_weights
+from cyclegan.models import Generator
 from cyclegan.weights import FILES
 from train.__main__ import main
 from train.export import main as export
@@ -120,3 +122,39 @@ def test_weights_carry_what_trained_them_but_no_paths(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "weights" / "config.json").read_text())
     assert config["training"]["images"] == 2
     assert str(tmp_path) not in json.dumps(config)
+
+
+def test_plain_trains_two_domains_in_colour_as_published(tmp_path: Path, make_photo, caplog) -> None:
+    """Crops that are mirrored or not, F's results in colour, the six kinds of losses of the paper; then an export."""
+    for domain, turn in (("trainA", 0), ("trainB", 9)):
+        (tmp_path / "zebras" / domain).mkdir(parents=True)
+        for number in range(2):
+            make_photo((80, 70), number + turn).save(tmp_path / "zebras" / domain / f"{number}.png")
+    run = tmp_path / "run"
+    settings = ["data.size=64", "data.crop_from=72", "data.batch=2", "data.workers=0", "steps=2", "log_every=1"]
+    settings += ["generator.channels=[4, 8]", "generator.decoder_blocks=[0]", "discriminator.channels=[4]"]
+    settings += [f"run={run}", f"data.photos={tmp_path / 'zebras'}", "bfloat16=false"]
+    with caplog.at_level("INFO"):
+        assert main(["plain", *(word for setting in settings for word in ("--set", setting))]) == 0
+    assert "2 photos and 2 sketches to train on" in caplog.text
+    header = (run / "losses.csv").read_text().splitlines()[0].split(",")
+    kinds = ("adversarial", "cycle", "identity", "discriminator")
+    assert set(header) == {"step", *(f"{kind}/{domain}" for kind in kinds for domain in ("photo", "sketch"))}
+    assert export([str(run), str(tmp_path / "weights")]) == 0
+    loaded = load_weights(tmp_path / "weights")
+    F = Generator(loaded.config.generator.of("F"))
+    F.load_state_dict(loaded.networks["F"])
+    drawn = F.eval()(torch.rand(1, 3, 64, 64) * 2 - 1)
+    assert not torch.equal(drawn[:, 0], drawn[:, 1])
+
+
+def test_plain_has_the_settings_of_the_paper() -> None:
+    config = load_train_config(ROOT / "train" / "configs" / "plain.toml")
+    assert (config.data.crop_from, config.data.size, config.loss.gan_mode, config.pool) == (286, 256, "lsgan", 50)
+    assert (config.loss.cycle_photo, config.loss.cycle_sketch, config.loss.identity) == (10, 10, 5)
+    assert (config.learning_rate, config.decay_from, config.betas, config.schedule) == (
+        2e-4,
+        0.5,
+        (0.5, 0.999),
+        "linear",
+    )
