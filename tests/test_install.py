@@ -11,7 +11,14 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = ("sketch-photo", "sketch-photo-demo", "sketch-photo-train", "sketch-photo-export", "sketch-photo-pack")
+SCRIPTS = (
+    "sketch-photo",
+    "sketch-photo-demo",
+    "sketch-photo-train",
+    "sketch-photo-export",
+    "sketch-photo-pack",
+    "sketch-photo-report",
+)
 
 
 def done(*command: str | Path, cwd: Path, **environment: str) -> str:

@@ -60,6 +60,24 @@ def export_main(arguments: Sequence[str] | None = None) -> int:
     return _exit_code(lambda: _export(options))
 
 
+def report_main(arguments: Sequence[str] | None = None) -> int:
+    """Write a run's page; returns the exit code: 0 written, 2 no such run."""
+    parser = argparse.ArgumentParser(description="A run as one HTML page: curves, samples, scores, settings.")
+    parser.add_argument("run", type=Path, help="the run's folder, as runs/finetune")
+    parser.add_argument("--out", type=Path, help="the file to write (default: report.html in the run's folder)")
+    options = parser.parse_args(arguments)
+    return _exit_code(lambda: _report(options))
+
+
+def _report(options: argparse.Namespace) -> int:
+    from cyclegan.training.report import write_report
+
+    file = options.out or options.run / "report.html"
+    write_report(options.run, file)
+    log.info("%s  %.2f MB", file, file.stat().st_size / 1e6)
+    return 0
+
+
 def pack_main(arguments: Sequence[str] | None = None) -> int:
     """Pack folders; returns the exit code: 0 written, 2 nothing to pack or a full disk, 130 interrupted."""
     parser = argparse.ArgumentParser(description="Decode, resize and trace pictures once, for many runs.")
@@ -89,23 +107,23 @@ def _exit_code(
         level=logging.WARNING if rank else logging.INFO,
         format=f"[process {rank}] %(message)s" if rank else "%(message)s",
     )
+    from cyclegan.training.checkpoint import SaveError
+    from cyclegan.training.log import NonFiniteLossError
+    from cyclegan.training.processes import ProcessLostError
+
     try:
-        from cyclegan.training.checkpoint import SaveError
-        from cyclegan.training.log import NonFiniteLossError
-        from cyclegan.training.processes import ProcessLostError
+        return work()
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in EXTRA:
             raise
         log.error('Training needs %s, which is not installed: pip install ".[train]" in the project.', missing)
         return 2
-    try:
-        return work()
     except (ConfigError, WeightsError, SaveError) as error:
         log.error("%s", error)
         return 2
-    except NonFiniteLossError as error:
-        log.error("%s", error)
+    except NonFiniteLossError as error:  # of all processes alike
+        log.log(logging.INFO if rank else logging.ERROR, "%s", error)
         return 1
     except ProcessLostError as error:
         log.error("%s", error)

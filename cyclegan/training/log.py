@@ -5,24 +5,32 @@ from __future__ import annotations
 import csv
 import logging
 import math
+import platform
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from tqdm import tqdm
 
 from cyclegan import images
 from cyclegan.colour.colour_map import condition, without_colour_strokes
 from cyclegan.config import GeneratorConfig
+from cyclegan.devices import usable_cpus
 from cyclegan.training.processes import ALONE, Processes
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 log = logging.getLogger(__name__)
+
+ENVIRONMENT = "environment.json"
 
 LINE_SECONDS = 10
 T = TypeVar("T")
@@ -51,8 +59,7 @@ class Tracker:
         self.rows: list[dict[str, float]] = []
         if state is not None:
             self.values |= state.get("losses", {})
-            if (run / "losses.csv").exists():
-                self.rows = [row for row in _rows(run / "losses.csv") if row["step"] <= state["global_step"]]
+            self.rows = [row for row in read_rows(run / "losses.csv") if row["step"] <= state["global_step"]]
 
     def add(self, step: int, losses: Mapping[str, Tensor], last: bool = False) -> bool:
         """Add a step's losses; returns whether they complete a row, as those of the ``last`` step always do.
@@ -94,37 +101,59 @@ class Tracker:
 
     def write(self) -> None:
         """All rows, anew each time: a later row may have losses that the first has not."""
-        names = list(dict.fromkeys(name for row in self.rows for name in row))
-        temporary = self.run / "losses.csv.tmp"
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(self.rows)
-        temporary.replace(self.run / "losses.csv")
+        write_rows(self.run / "losses.csv", self.rows)
 
     def plot(self) -> None:
-        """One panel a kind of loss, one line an image scored."""
-        from matplotlib.figure import Figure  # 0.5 s to import, and only training needs it
+        if figure := curves(self.rows):
+            figure.savefig(self.run / "losses.png", dpi=120)
 
-        kinds: dict[str, list[str]] = defaultdict(list)
-        for name in dict.fromkeys(name for row in self.rows for name in row if name != "step"):
-            kinds[name.partition("/")[0]].append(name)
-        if not kinds:
-            return
-        columns = min(4, len(kinds))
-        figure = Figure(figsize=(3.2 * columns, 2.4 * -(-len(kinds) // columns)), layout="constrained")
-        panels = list(figure.subplots(-(-len(kinds) // columns), columns, squeeze=False).flat)
-        for panel in panels[len(kinds) :]:
-            panel.set_axis_off()
-        for panel, (kind, names) in zip(panels, kinds.items(), strict=False):
-            for name in names:
-                rows = [row for row in self.rows if name in row]
-                label = name.partition("/")[2]
-                panel.plot([row["step"] for row in rows], [row[name] for row in rows], label=label, linewidth=1)
-            panel.set_title(kind.replace("_", " "), fontsize=10)
-            panel.tick_params(labelsize=7)
+
+def curves(rows: Sequence[Mapping[str, float]]) -> Figure | None:
+    """One panel a kind of value, one line an image scored; None without rows. ``step`` is the axis."""
+    from matplotlib.figure import Figure  # 0.5 s to import, and only training needs it
+
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for name in dict.fromkeys(name for row in rows for name in row if name != "step"):
+        kinds[name.partition("/")[0]].append(name)
+    if not kinds:
+        return None
+    columns = min(4, len(kinds))
+    figure = Figure(figsize=(3.2 * columns, 2.4 * -(-len(kinds) // columns)), layout="constrained")
+    panels = list(figure.subplots(-(-len(kinds) // columns), columns, squeeze=False).flat)
+    for panel in panels[len(kinds) :]:
+        panel.set_axis_off()
+    for panel, (kind, names) in zip(panels, kinds.items(), strict=False):
+        for name in names:
+            those = [row for row in rows if name in row]
+            label = name.partition("/")[2]
+            panel.plot([row["step"] for row in those], [row[name] for row in those], label=label, linewidth=1)
+        panel.set_title(kind.replace("_", " "), fontsize=10)
+        panel.tick_params(labelsize=7)
+        if names != [kind]:
             panel.legend(fontsize=7)
-        figure.savefig(self.run / "losses.png", dpi=120)
+    return figure
+
+
+def environment(device: torch.device, processes: Processes) -> dict[str, Any]:
+    """What a run computes on and with."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device} ({platform.machine()})",
+        "processes": processes.count,
+        "threads": torch.get_num_threads(),
+        "processors": usable_cpus(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": platform.system(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of nested groups by dotted name: ``data.batch``."""
+    values: dict[str, Any] = {}
+    for name, value in settings.items():
+        values |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return values
 
 
 class Clock:
@@ -164,7 +193,11 @@ class Clock:
         self.waiting = max(0.0, self.waited - self.read) / seconds
         self.begun, self.step, self.waited, self.read = time.monotonic(), step, 0.0, 0.0
 
+    def scalars(self) -> dict[str, float]:
+        return {"speed/images_per_second": self.speed, "speed/waiting": self.waiting}
+
     def write(self) -> None:
+        """One more row; of steps that a resumed run does again there are two."""
         new = not self.path.exists()
         with self.path.open("a", encoding="utf-8") as file:
             file.write("step,images_per_second,waiting\n" * new)
@@ -200,7 +233,20 @@ class Progress:
             log.info("Step %d of %d, %.3g img/s, %s left: %s", step, self.total, self.batch / seconds, left, means)
 
 
-def _rows(file: Path) -> list[dict[str, float]]:
+def write_rows(file: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Whole or not at all."""
+    temporary = file.with_suffix(".csv.tmp")
+    with temporary.open("w", newline="") as lines:
+        writer = csv.DictWriter(lines, list(dict.fromkeys(name for row in rows for name in row)))
+        writer.writeheader()
+        writer.writerows(rows)
+    temporary.replace(file)
+
+
+def read_rows(file: Path) -> list[dict[str, float]]:
+    """The rows of a CSV file of numbers, without their empty fields; none if there is no such file."""
+    if not file.exists():
+        return []
     with file.open(newline="") as lines:
         rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
     return [row | {"step": int(row["step"])} for row in rows]
@@ -243,6 +289,17 @@ def sample_sheet(
         "fake_sketch": fake_sketch,
         "cycled_photo": cycled_photo,
     }
+
+
+def held_out_losses(columns: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, float]:
+    """Mean differences (L1) between what came back and what it was made from and, of pairs, between fake and real."""
+    pairs = batch["paired"].to(batch["photo"].device)
+    compared = {"cycle/photo": (columns["cycled_photo"], batch["photo"])}
+    compared["cycle/sketch"] = columns["cycled_sketch"], batch["lines"]
+    if pairs.any():
+        compared["paired/photo"] = columns["fake_photo"][pairs], batch["photo"][pairs]
+        compared["paired/sketch"] = columns["fake_sketch"][pairs], batch["traced"][pairs]
+    return {name: functional.l1_loss(*both).item() for name, both in compared.items()}
 
 
 def data_sheet(batch: dict[str, Tensor], path: Path) -> None:

@@ -23,8 +23,21 @@ from cyclegan.training.checkpoint import CHECKPOINT, SaveError, checkpoints, loa
 from cyclegan.training.data import Batch, UnpairedImages, batches, samples
 from cyclegan.training.doctor import Doctor
 from cyclegan.training.files import Found, find_images
-from cyclegan.training.log import Clock, NonFiniteLossError, Progress, Tracker, sample_sheet
+from cyclegan.training.log import (
+    ENVIRONMENT,
+    Clock,
+    NonFiniteLossError,
+    Progress,
+    Tracker,
+    environment,
+    flat,
+    held_out_losses,
+    read_rows,
+    sample_sheet,
+    write_rows,
+)
 from cyclegan.training.processes import ProcessLostError, check_divisible, joined
+from cyclegan.training.tensorboard import TensorBoard
 from cyclegan.training.trainer import CycleGAN
 from cyclegan.weights import Weights
 
@@ -45,7 +58,8 @@ def train(config: TrainConfig, resume: bool = False, start: Weights | None = Non
 
     ``start``: all four networks, to fine-tune instead of random ones.
 
-    Writes ``config.json``, ``checkpoint.pt``, ``losses.csv``, ``losses.png`` and ``samples/`` into ``config.run``.
+    Writes ``config.json``, ``environment.json``, ``checkpoint.pt``, ``losses.csv``, ``losses.png``, ``speed.csv``,
+    ``held_out.csv``, ``samples/`` and, for TensorBoard where it is installed, ``tensorboard/`` into ``config.run``.
 
     Raises:
         ConfigError: a folder without images, or a run that is already there (or, with ``resume``, is not, or cannot be
@@ -70,6 +84,7 @@ def train(config: TrainConfig, resume: bool = False, start: Weights | None = Non
             return model
         if processes.is_main:
             _write(config.run / CONFIG, config.model_dump_json(indent=2))
+            _write(config.run / ENVIRONMENT, json.dumps(environment(device, processes), indent=2))
             if start:
                 _write(config.run / START, json.dumps(start.config.training | {"origin": start.origin}, indent=2))
         if state and state.get("images", found.fingerprint) != found.fingerprint:
@@ -113,13 +128,19 @@ def _loop(
         path = tracker.samples / f"{model.global_step:07d}.jpg"
         columns = sample_sheet(model.G_ema, model.F_ema, sheet, path, config.generator)
         doctor.look_at_samples(model.global_step, sheet, columns)
+        board.add_sheet(model.global_step, path)
+        scores = held_out_losses(columns, sheet)
+        earlier = [row for row in read_rows(config.run / "held_out.csv") if row["step"] < model.global_step]
+        write_rows(config.run / "held_out.csv", [*earlier, {"step": model.global_step} | scores])
+        board.add(model.global_step, {f"held_out_{name}": value for name, value in scores.items()})
 
     processes = model.processes
     path, good = config.run / CHECKPOINT, copy.deepcopy(state())
     sampled = saved = time.monotonic()
     clock = Clock(config.run)
+    board = TensorBoard(config.run, model.global_step, wanted=processes.is_main)
     progress = Progress(config.steps, model.global_step, config.data.batch, shown=processes.is_main)
-    with _stop_requested() as stop, progress.bar, logging_redirect_tqdm():
+    with _stop_requested() as stop, board, progress.bar, logging_redirect_tqdm():
         try:
             for batch in clock.timed(data, model.global_step):
                 losses = model.step(batch)
@@ -132,6 +153,7 @@ def _loop(
                         _if_there_is_room(tracker.write)
                         clock.lap(model.global_step, config.data.batch)
                         _if_there_is_room(clock.write)
+                        board.add(model.global_step, tracker.recent | model.rates_and_norms() | clock.scalars())
                         doctor.look_at_waiting(clock.waiting)
                         if doctor.look_at_losses(tracker.rows):
                             log.info("Stopping early: %d rows without progress (early_stop).", config.early_stop)
@@ -237,27 +259,20 @@ def _compare_settings(config: TrainConfig) -> None:
     """Name what changed since the run was started; raises ConfigError for what would make it another run."""
     try:
         text = (config.run / CONFIG).read_text(encoding="utf-8")
-        before = _flat(parse(TrainConfig, json.loads(text), f"{config.run}/{CONFIG}").model_dump(mode="json"))
+        before = flat(parse(TrainConfig, json.loads(text), f"{config.run}/{CONFIG}").model_dump(mode="json"))
     except (OSError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
         if checkpoints(config.run / CHECKPOINT):
             log.warning("%s is missing or damaged: its settings cannot be compared.", config.run / CONFIG)
         return
-    now = _flat(config.model_dump(mode="json"))
+    now = flat(config.model_dump(mode="json"))
     changed = {name: f"{name} from {before[name]} to {now[name]}" for name in now if before[name] != now[name]}
     changed.pop("run", None)
     if refused := [text for name, text in changed.items() if name.startswith(FIXED)]:
         raise ConfigError(f"{config.run} cannot be continued with other settings: {', '.join(refused)}.")
     if changed:
         log.info("Changed since the run was started: %s.", ", ".join(changed.values()))
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
 
 
 def _write(path: Path, text: str) -> None:

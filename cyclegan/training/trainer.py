@@ -373,6 +373,12 @@ class CycleGAN:
             for group in optimizer.param_groups:
                 group["lr"] = factor * rate
 
+    def rates_and_norms(self) -> dict[str, float]:
+        """Learning rates and gradient norms of the newest step: ``learning_rate/generators``. Waits for the device."""
+        optimizers = {"generators": self.generator_optimizer, "discriminators": self.discriminator_optimizer}
+        rates = {f"learning_rate/{who}": one.param_groups[0]["lr"] for who, one in optimizers.items()}
+        return rates | {f"gradient_norm/{who}": norm.item() for who, norm in self.gradient_norms.items()}
+
     def state_dict(self) -> dict[str, Any]:
         """All that an exact continuation needs; the learning rate and the data are functions of the step."""
         state: dict[str, Any] = {name: part.state_dict() for name, part in self._parts().items()}

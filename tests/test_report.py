@@ -1,0 +1,83 @@
+"""The page of a run, and what it is made of."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cyclegan.config import TrainConfig
+from cyclegan.training.log import read_rows
+from cyclegan.training.loop import train
+from train.report import main as report
+
+pytest_plugins = ["tests.training_fixtures"]
+
+
+def test_a_run_as_one_page(config: TrainConfig, caplog) -> None:
+    train(config.model_copy(update={"sample_minutes": 1e-9}))
+    (config.run / "weights").mkdir()
+    (config.run / "weights" / "evaluation.json").write_text('{"photos": {"kid": 0.0123, "note": "<b>"}}')
+    assert report([str(config.run)]) == 0
+    page = (config.run / "report.html").read_text()
+    assert not re.search(r'(src|href)="(?!data:|#)', page)  # nothing beside it
+    assert {*re.findall("<h2>(.*?)</h2>", page)} == {
+        *("Samples", "Losses", "Held-out samples", "Speed", "Scores", "Settings", "Environment")
+    }
+    sheets = json.loads(page.partition("const sheets = ")[2].partition("\n")[0])
+    assert [step for step, _ in sheets] == [1, 2, 3, 4]
+    assert page.count("<svg") == page.count("</svg>") == 3
+    assert "feature matching" in page
+    assert "photos.kid" in page
+    assert "0.0123" in page
+    assert "<b>" not in page
+    assert "data.batch" in page
+    assert "Step 4 of 4, " in page
+
+
+def test_a_run_that_has_only_begun_has_a_page_and_a_folder_has_none(tmp_path: Path, caplog) -> None:
+    assert report([str(tmp_path)]) == 2
+    assert "There is no run in" in caplog.text
+    (tmp_path / "config.json").write_text('{"steps": 5}')
+    assert report([str(tmp_path), "--out", str(tmp_path / "page.html")]) == 0
+    assert "Step 0 of 5." in (tmp_path / "page.html").read_text()
+    assert report([str(tmp_path), "--out", str(tmp_path / "none" / "page.html")]) == 2
+
+
+def test_held_out_losses_and_speed_have_their_rows(config: TrainConfig) -> None:
+    train(config.model_copy(update={"sample_minutes": 1e-9}))
+    rows = read_rows(config.run / "held_out.csv")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert all(0 < row[name] < 2 for row in rows for name in ("cycle/photo", "cycle/sketch", "paired/photo"))
+    assert [row["step"] for row in read_rows(config.run / "speed.csv")] == [2, 4]
+
+
+def test_tensorboard_has_losses_rates_norms_speed_and_sheets(config: TrainConfig) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(config)
+    events = EventAccumulator(str(config.run / "tensorboard"))
+    events.Reload()
+    assert {
+        *("cycle/photo", "learning_rate/generators", "gradient_norm/discriminators", "speed/images_per_second"),
+        "held_out_cycle/photo",
+    } <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("discriminator/photo")] == [2, 4]
+    assert events.Tags()["images"] == ["samples"]
+
+
+def test_training_runs_without_tensorboard(config: TrainConfig, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    train(config)
+    assert not (config.run / "tensorboard").exists()
+
+
+def test_as_it_is_typed(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    command = [sys.executable, "-m", "train.report", str(tmp_path)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "report.html" in done.stderr
