@@ -29,10 +29,10 @@ def chromium_path() -> str | None:
     return next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
 
 
-def serve(demo: Any) -> str:
-    """Serves the page from this process until `demo.close()`; its address."""
+def serve(demo: Any, **options: Any) -> str:
+    """Serves the page from this process until `demo.close()`; its address. ``options``: more of `launch`."""
     port = free_port("127.0.0.1", 5600)
-    launch(demo, "127.0.0.1", port, prevent_thread_lock=True, quiet=True)
+    launch(demo, "127.0.0.1", port, prevent_thread_lock=True, quiet=True, **options)
     return f"http://127.0.0.1:{port}"
 
 

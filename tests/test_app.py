@@ -18,9 +18,22 @@ from cyclegan.demo.menu import Menu
 from cyclegan.demo.page import build_demo
 from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, save_weights
-from tests.browser import PHOTO, ROOT, ZIGZAG, canvas, draw, ink, open_page, picture, serve
+from tests.browser import (
+    CHROMIUM_FLAGS,
+    PHOTO,
+    ROOT,
+    ZIGZAG,
+    canvas,
+    chromium_path,
+    draw,
+    ink,
+    open_page,
+    picture,
+    serve,
+)
 from tests.browser_fixtures import LOCAL
 from tests.conftest import TINY
+from tests.proxy import proxied
 from tests.server import running_server
 
 pytest_plugins = ["tests.browser_fixtures"]
@@ -180,3 +193,50 @@ def test_the_root_path_reaches_gradio(
     monkeypatch.setattr("cyclegan.demo.page.launch", lambda *_, **options: launched.update(options))
     app.main(["--weights", str(tmp_path), *arguments])
     assert launched["root_path"] == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        (None, "opened under /sketch, but its server believes it to be under /, so"),
+        ("/other", "opened under /sketch, but its server believes it to be under /other, so"),
+        ("/sketch", ""),
+    ],
+)
+def test_a_page_under_another_path_than_it_was_told(
+    browser: Browser, translator: Translator, told: str | None, sentence: str
+) -> None:
+    demo = build_demo(Menu.of(translator))
+    address = serve(demo, root_path=told)
+    with proxied(address, "/sketch") as url:
+        page, _ = open_page(browser, url)  # Gradio misses its own files
+        if sentence:
+            expect(page.locator("#head .message")).to_contain_text(sentence)
+            expect(page.locator("#head .message")).to_contain_text("start it with --root-path /sketch.")
+        else:
+            draw(page, ZIGZAG)
+            picture(page, PHOTO)
+            expect(page.locator("#head .message")).to_be_empty()
+        page.context.close()
+    demo.close()
+
+
+def test_a_page_at_the_top_needs_no_root_path(page: Page) -> None:
+    page.wait_for_timeout(500)
+    expect(page.locator("#head .message")).to_be_empty()
+
+
+def test_without_https_the_lan_is_offered_no_camera_and_no_clipboard(browser: Browser, url: str) -> None:
+    """Browsers give them to secure pages alone; localhost is one, another name is not."""
+    flags = [*CHROMIUM_FLAGS, "--host-resolver-rules=MAP lan.test 127.0.0.1"]
+    other = browser.browser_type.launch(executable_path=chromium_path(), args=flags)
+    for where, address, seen in ((browser, url, True), (other, url.replace("127.0.0.1", "lan.test"), False)):
+        page, _ = open_page(where, address)
+        for tab in ("Sketch → Photo", "Photo → Sketch"):
+            page.get_by_role("tab", name=tab).click()
+            panel = page.get_by_role("tabpanel").locator("visible=true")
+            expect(panel.locator(".upload-container, .image-container").first).to_be_visible()
+            expect(panel.get_by_role("button", name="Paste from clipboard")).to_be_visible(visible=seen)
+        expect(panel.get_by_role("button", name="Capture from camera")).to_be_visible(visible=seen)
+        page.context.close()
+    other.close()

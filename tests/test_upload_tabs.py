@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import tempfile
 import threading
@@ -17,12 +18,12 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from PIL import ExifTags, Image, ImageDraw, ImageOps
-from playwright.sync_api import FilePayload, Locator, Page, expect
+from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from cyclegan.demo.pictures import Translated, translate
 from cyclegan.images import open_image, to_rgb
 from cyclegan.inference import Direction, Translator
-from tests.browser import PHOTO, ZIGZAG, canvas, draw, picture
+from tests.browser import PHOTO, ZIGZAG, canvas, draw, open_page, picture
 
 pytest_plugins = ["tests.browser_fixtures"]
 
@@ -213,6 +214,44 @@ def test_edit_these_lines(page: Page, make_photo: Any) -> None:
     before = page.locator(PHOTO).get_attribute("src") or ""
     draw(page, ZIGZAG)
     expect(page.locator(PHOTO)).not_to_have_attribute("src", before)
+
+
+def clean_up(name: str) -> int:
+    """Deletes what Gradio would delete in time: the files whose name holds `name`."""
+    folder = Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir(), "gradio"))
+    gone = [path for path in folder.rglob(f"*{name}*") if path.is_file()]
+    for path in gone:
+        path.unlink()
+    return len(gone)
+
+
+def test_after_the_clean_up_the_page_says_so_and_keeps_its_pictures(
+    browser: Browser, url: str, make_photo: Any
+) -> None:
+    page, _ = open_page(browser, url)  # the browser notes each file that is not there
+    panel = open_tab(page, TABS[1])
+    upload(panel, "bygone.png", encoded(make_photo((90, 60)), "PNG"))
+    expect(panel.locator(PICTURES)).to_have_count(3)
+    expect(panel.get_by_role("button", name="Save as SVG")).to_be_enabled()
+    with page.expect_download() as saved:
+        panel.get_by_role("button", name="Save as SVG").click()
+    assert saved.value.suggested_filename == "bygone-sketch.svg"
+    assert b"<path" in Path(saved.value.path()).read_bytes()
+    shown = [image.get_attribute("src") for image in panel.locator(PICTURES).all()]
+    assert clean_up("bygone") >= 3
+    message = panel.locator(".alert .message")
+    for button in ("Save sketch", "Save as SVG", "Save both"):
+        panel.get_by_role("button", name=button).click()
+        expect(message).to_contain_text("keeps pictures for an hour")
+    assert [image.get_attribute("src") for image in panel.locator(PICTURES).all()] == shown
+    panel.get_by_label("range slider for Pen width").fill("2")
+    panel.get_by_label("range slider for Pen width").dispatch_event("pointerup")
+    page.wait_for_timeout(1000)
+    expect(message).to_contain_text("keeps pictures for an hour")
+    assert [image.get_attribute("src") for image in panel.locator(PICTURES).all()] == shown
+    sizes = panel.locator(PICTURES).evaluate_all("images => images.map(image => image.naturalWidth)")
+    assert sizes == [90, 90, 90]
+    page.context.close()
 
 
 # --- many at once ---------------------------------------------------------------------------------------------------

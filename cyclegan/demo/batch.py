@@ -18,7 +18,7 @@ from PIL import Image
 from cyclegan import images
 from cyclegan.demo.menu import Menu
 from cyclegan.demo.pictures import detail_of, pen_of, redrawn, safe_name, svg_of, translate, uploaded_file
-from cyclegan.demo.widgets import message, remark
+from cyclegan.demo.widgets import message, remark, saving
 from cyclegan.images import ImageError
 from cyclegan.inference import DETAIL, Direction, Translator
 from cyclegan.weights import WeightsError
@@ -121,7 +121,7 @@ def batch_panel(
     def begin() -> dict[Any, Any]:
         bar = '<progress aria-label="Pictures done"></progress>'
         return {
-            status: f'<p class="bar">{bar} Waiting for its turn…</p>', save: gr.DownloadButton(visible=False),
+            status: f'<p class="bar">{bar} Waiting for its turn…</p>', save: gr.Button(visible=False),
             gallery: gr.Gallery(None, visible=False), **running(True),
         }  # fmt: skip
 
@@ -139,7 +139,8 @@ def batch_panel(
         yield {
             status: remark(f"{batch.translated()} of {batch.count} pictures are done.")
             + "".join(message(sentence) for sentence in batch.errors),
-            save: gr.DownloadButton(value=str(batch.path), visible=True) if batch.pictures else gr.skip(),
+            archive: str(batch.path) if batch.pictures else gr.skip(),
+            save: gr.Button(visible=bool(batch.pictures)),
             gallery: gr.Gallery(batch.pictures, visible=True) if batch.pictures else gr.skip(),
             **running(False),
         }
@@ -156,8 +157,10 @@ def batch_panel(
         with gr.Row(elem_classes="below"):
             start = gr.Button("Translate all", size="sm", variant="primary")
             stop = gr.Button("Stop", size="sm", visible=False)
-            save = gr.DownloadButton("Save all (ZIP)", size="sm", visible=False)
+            save = gr.Button("Save all (ZIP)", size="sm", visible=False)
+        archive = gr.File(visible=False)
         status = gr.HTML(elem_classes="status")
+        gone = gr.HTML(elem_classes="alert")
         gallery = gr.Gallery(
             visible=False,
             show_label=False,
@@ -167,12 +170,13 @@ def batch_panel(
             buttons=[],
             interactive=False,
         )
-    outputs = [status, start, stop, save, gallery]
+    outputs = [status, start, stop, save, archive, gallery]
     quiet: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", "api_visibility": "private"}
     begun = start.click(begin, queue=False, **quiet)
     work = begun.then(
         run, [files, model, tidy, detail, pen], preprocess=False, concurrency_id="batch", concurrency_limit=1, **quiet
     )  # one batch at a time: beside it the pictures of the other tabs wait for one of its pictures at most
+    save.click(None, archive, gone, js=saving("save.js"))
     stop.click(stopped, queue=False, cancels=work, **quiet)
 
 

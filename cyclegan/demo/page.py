@@ -21,7 +21,7 @@ from cyclegan.weights import WeightsError
 PACKAGE = Path(__file__).parent
 INSTALLED, CHECKED_OUT = PACKAGE / "examples", PACKAGE.parents[1] / "examples"
 EXAMPLES = INSTALLED if INSTALLED.is_dir() else CHECKED_OUT
-TEMPORARY_FILES_SECONDS = 3600
+TEMPORARY_FILES_SECONDS = 3600  # as widgets.GONE says
 EDIT_LINES = """(sketch, photo) =>
   document.dispatchEvent(new CustomEvent("edit-lines", { detail: { image: sketch.url, photo: photo?.url } }))"""
 
@@ -38,8 +38,10 @@ def build_demo(menu: Menu, examples: Path = EXAMPLES) -> gr.Blocks:
         delete_cache=(TEMPORARY_FILES_SECONDS, TEMPORARY_FILES_SECONDS),
     ) as demo:
         gr.HTML(
-            '<h1>Sketch ↔ Photo</h1><p class="lead">Draw something and watch it become a photo.</p>', elem_id="head"
-        )
+            '<h1>Sketch ↔ Photo</h1><p class="lead">Draw something and watch it become a photo.</p>'
+            '<p class="message" role="alert"></p>',
+            elem_id="head", js_on_load=(WEB / "root_path.js").read_text(encoding="utf-8"),
+        )  # fmt: skip
         if problem:
             gr.HTML(message(problem), elem_id="problem")
         foot = gr.HTML(foot_line(model and model.translator), render=False)

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from cyclegan import images
+from cyclegan.demo.widgets import GONE
 from cyclegan.drawing import vector
 from cyclegan.drawing.normalise import objects_of
 from cyclegan.drawing.objects import side_by_side
@@ -21,6 +22,10 @@ from cyclegan.inference import DETAIL, NO_LINES, Direction, Translator
 BROWSERS_SHOW = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
 UNSAFE = re.compile(r"[^\w ()+-]+")  # in the name of a file, wherever it is unpacked
 MAX_NAME = 80  # characters
+
+
+class GoneError(ImageError):
+    """An upload that was deleted in time."""
 
 
 class Translated(NamedTuple):
@@ -73,17 +78,20 @@ def _one_object(
 
 
 def uploaded_file(upload: Any, folder: str) -> Path:
-    """The file of an upload, which must lie in Gradio's own `folder`; raises ImageError.
+    """The file of an upload, which must lie in Gradio's own `folder`; raises ImageError, GoneError if it lay there.
 
     Gradio 6.31 lets a payload without its `meta` mark name any file of the server, and an API caller writes payloads.
     """
     named = upload.get("path") if isinstance(upload, dict) else None
     try:
         path = Path(named if isinstance(named, str) else "").resolve()
-        if path.is_relative_to(Path(folder).resolve()) and path.is_file():
+        inside, there = path.is_relative_to(Path(folder).resolve()), path.exists()
+        if inside and path.is_file():
             return path
     except (OSError, ValueError):  # too long a name, a NUL or half a character in it
-        pass
+        inside = there = False
+    if inside and not there:
+        raise GoneError(GONE)
     raise ImageError("The picture did not arrive; upload it as a file.")
 
 

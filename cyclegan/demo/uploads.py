@@ -14,6 +14,7 @@ from cyclegan.demo.choice import Choice
 from cyclegan.demo.menu import Menu, Model
 from cyclegan.demo.pictures import (
     BROWSERS_SHOW,
+    GoneError,
     detail_of,
     pen_of,
     redrawn,
@@ -23,7 +24,7 @@ from cyclegan.demo.pictures import (
     translate,
     uploaded_file,
 )
-from cyclegan.demo.widgets import WEB, foot_line, message, milliseconds_since, remark
+from cyclegan.demo.widgets import WEB, foot_line, message, milliseconds_since, remark, saving
 from cyclegan.drawing.pen import PENS
 from cyclegan.images import ImageError
 from cyclegan.inference import DETAIL, Direction
@@ -81,8 +82,7 @@ def upload_tab(
         upload: dict[str, Any] | None, model_name: Any, tidy: bool = True, amount: Any = DETAIL, width: Any = 1
     ) -> dict[Any, Any]:
         """All that changes on the page when `upload` is the picture; `amount` of detail, `width` of the pen."""
-        nothing = dict.fromkeys((result, returned, slider), None)
-        nothing |= {button: gr.DownloadButton(value=None, interactive=False) for button in (save, save_paths)}
+        nothing = dict.fromkeys((result, returned, slider, paths), None)
         nothing |= {button: gr.Button(interactive=False) for button in needy}
         nothing |= {alert: "", said: ""}
         if upload is None:
@@ -97,6 +97,8 @@ def upload_tab(
             start = time.perf_counter()
             factor = pen_of(width)
             translated = translate(translator, image, direction, tidy, detail_of(amount))
+        except GoneError as error:
+            return {alert: message(str(error))}
         except WeightsError as error:
             return {**nothing, alert: message(str(error))}
         except ImageError as error:
@@ -104,15 +106,14 @@ def upload_tab(
         took = milliseconds_since(start)
         name = safe_name(path.stem, set())
         made = save_png(redrawn(translated.result, factor), folder, f"{name}-{words.made.lower()}.png")
-        paths = None if sketch_first else save_svg(translated.result, folder, f"{name}-sketch.svg", factor)
+        drawn = None if sketch_first else save_svg(translated.result, folder, f"{name}-sketch.svg", factor)
         given = save_png(image, folder, f"{name}.png") if shown else str(path)
         return {
             **({picture: given} if shown else {}),
             result: made,
             returned: save_png(translated.returned, folder, f"{name}-back.png"),
             slider: (given, made),
-            save: gr.DownloadButton(value=made, interactive=True),
-            **({} if sketch_first else {save_paths: gr.DownloadButton(value=paths, interactive=True)}),
+            paths: drawn,
             **{button: gr.Button(interactive=True) for button in needy},
             alert: "",
             said: remark(translated.remark),
@@ -137,14 +138,15 @@ def upload_tab(
         )  # fmt: skip
         pen = gr.Slider(*PENS, 1, step=0.5, label="Pen width", min_width=180, visible=not sketch_first)
         compare = gr.Checkbox(False, label="Slide to compare", container=False)
-        save = gr.DownloadButton(f"Save {words.made.lower()}", size="sm", interactive=False)
-        save_paths = gr.DownloadButton("Save as SVG", size="sm", interactive=False, visible=not sketch_first)
+        save = gr.Button(f"Save {words.made.lower()}", size="sm", interactive=False)
+        save_paths = gr.Button("Save as SVG", size="sm", interactive=False, visible=not sketch_first)
         both = gr.Button("Save both", size="sm", interactive=False)
         edit = gr.Button("Edit these lines", size="sm", interactive=False, visible=not sketch_first)
+    paths = gr.File(visible=False)
     said = gr.HTML(elem_classes="said")
-    needy = [both, edit]
+    needy = [save, save_paths, both, edit]
 
-    outputs = [picture, result, returned, slider, save, save_paths, *needy, alert, said, foot]
+    outputs = [picture, result, returned, slider, paths, *needy, alert, said, foot]
     # Without preprocessing the file arrives unopened, and what is wrong with it is said by cyclegan.images.
     run: dict[str, Any] = {
         "inputs": [picture, choice.menu, *([tidy] if sketch_first else [detail, pen])], "outputs": outputs,
@@ -159,7 +161,9 @@ def upload_tab(
         lambda on: (gr.Image(visible=not on), gr.ImageSlider(visible=on)),
         compare, [result, slider], queue=False, show_progress="hidden", api_visibility="private",
     )  # fmt: skip
-    both.click(None, [picture, result], js=(WEB / "save_both.js").read_text(encoding="utf-8"))
+    save.click(None, result, alert, js=saving("save.js"))
+    save_paths.click(None, paths, alert, js=saving("save.js"))
+    both.click(None, [picture, result], alert, js=saving("save_both.js"))
     if examples:
         shelf = gr.Examples(
             [[str(path)] for path in examples], picture, label="Or try one of these", examples_per_page=12

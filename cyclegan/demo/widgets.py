@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import json
 import time
 from pathlib import Path
 
 from cyclegan.inference import Translator
 
 WEB = Path(__file__).parent / "web"
+GONE = "The server keeps pictures for an hour and no longer has this one; give it once more."
 
 
 def message(sentence: str) -> str:
@@ -18,6 +20,13 @@ def message(sentence: str) -> str:
 def remark(sentence: str) -> str:
     """A quiet line, as HTML; nothing for no sentence."""
     return f'<p class="remark">{html.escape(sentence)}</p>' if sentence else ""
+
+
+def saving(script: str) -> str:
+    """The function of web/`script` for the `js` of a click; it gets the words for a file that is gone, then the inputs,
+    and returns what the tab's alert says."""
+    source = (WEB / script).read_text(encoding="utf-8").strip().removesuffix(";")
+    return f"(...files) => ({source})({json.dumps(message(GONE))}, ...files)"
 
 
 def foot_line(translator: Translator | None, took: int | None = None) -> str:

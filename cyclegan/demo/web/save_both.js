@@ -1,12 +1,14 @@
-// Saves the picture that was given and the one that was made, side by side, as one PNG; both are as large.
-async (given, made) => {
+// Saves the picture that was given and the one that was made, side by side, as one PNG; both are as large. `gone` is what
+// to say if they are no longer there.
+async (gone, given, made) => {
   const open = async ({ url }) => {
     const image = new Image();
     image.src = url;
     await image.decode();
     return image;
   };
-  const images = await Promise.all([given, made].map(open));
+  const images = await Promise.all([given, made].map(open)).catch(() => undefined);
+  if (!images) return gone;
   const { naturalWidth: width, naturalHeight: height } = images[1];
   const sheet = Object.assign(document.createElement("canvas"), { width: 2 * width, height });
   const paper = sheet.getContext("2d");
@@ -18,4 +20,5 @@ async (given, made) => {
   const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  return "";
 }

@@ -3,6 +3,10 @@
 // Gradio runs this file as the body of a function when the component (element) is mounted.
 
 const panel = element.closest('[role="tabpanel"]');
+
+// Browsers give the camera and the clipboard to secure pages alone, which plain http under a name of the LAN is not.
+if (!window.isSecureContext) panel.dataset.insecure = "";
+
 const asPicture = (file) =>
   file.type.startsWith("image/") ? file : new File([file.slice(0, 1024)], file.name, { type: "image/png" });
 
