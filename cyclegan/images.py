@@ -31,6 +31,7 @@ ORIENTATION = 0x0112  # EXIF's tag
 PALE = 200  # lightness, of 255, from which on art hardly shows on white
 PALE_ART = 0.999  # share of art's pixels that are pale; a page with thin lines has fewer
 MAX_FRAMES = 24  # of an animation, looked at for one that is not blank; of large ones fewer
+DEPTHS = (10, 12, 14, 16)  # bits that cameras and scanners write into 16
 FLAT = 8  # difference, of 255, up to which all pixels are one colour
 
 RGBArray = NDArray[np.uint8]  # H×W×3, or N×H×W×3 where it says so
@@ -70,9 +71,30 @@ def open_image(source: str | Path | BinaryIO, max_pixels: int | None = None) -> 
         image.load()
     except Exception as error:  # a decoder may raise anything at all on damaged bytes
         raise _damaged(name, error) from error
+    if image.format == "PNG" and image.mode in ("RGB", "RGBA") and data[24] == 16:  # the header's bits a channel
+        return _true_range(image, data)
     if getattr(image, "is_animated", False) and is_flat(to_rgb(image)):
         _seek_content(image, name, max_pixels or MAX_PIXELS)
     return image
+
+
+def _true_range(image: Image.Image, data: bytes) -> Image.Image:
+    """A colour PNG of 16 bits a channel by the range that it uses; Pillow gives the upper eight of 16, which are nearly
+    black where there are 10, 12 or 14 in them."""
+    highest = max(high for _, high in ImageStat.Stat(image.convert("RGB")).extrema)
+    bits = next(bits for bits in DEPTHS if highest < 2 ** (bits - 8))
+    if bits == 16:
+        return image
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    deep = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if deep is None or deep.dtype != np.uint16:
+        return image
+    colours = cv2.convertScaleAbs(deep, alpha=255 / (2**bits - 1))  # as 8 bits at once: a picture may be large
+    bright = Image.fromarray(cv2.cvtColor(colours, cv2.COLOR_BGR2RGB))
+    if image.mode == "RGBA":
+        bright.putalpha(image.getchannel("A"))
+    bright.format, bright.info = image.format, image.info
+    return bright
 
 
 def is_flat(image: Image.Image) -> bool:
@@ -207,7 +229,7 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     brightest = float(values.max(initial=0.0))
     scales: tuple[float, ...] = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
     if image.mode.startswith("I;16"):
-        scales = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # cameras and scanners write 10, 12 or 14 bits into 16
+        scales = (255.0, *(2.0**bits - 1 for bits in DEPTHS))
     full_scale = next((scale for scale in scales if brightest <= scale), brightest)
     np.clip(values, 0, full_scale, out=values)
     values *= 255 / full_scale

@@ -5,6 +5,8 @@ import sys
 from io import BytesIO
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -91,6 +93,7 @@ def test_the_largest_pictures_cost_less_than_300_mb(tmp_path: Path) -> None:
     for mode, kind in (("RGBA", "PNG"), ("I;16", "PNG"), ("I", "TIFF"), ("RGB", "WEBP"), ("CMYK", "JPEG")):
         options = {"compression": "tiff_lzw"} if kind == "TIFF" else {}
         Image.new(mode, LARGEST).save(tmp_path / f"{mode}.{kind}", kind, **options)
+    cv2.imwrite(str(tmp_path / "twelve bits.PNG"), np.full((*LARGEST, 3), 4095, np.uint16))
     code = f"""if True:
         import resource
         from pathlib import Path

@@ -1,5 +1,8 @@
 """Strangers' files are opened or refused in one sentence; every mode comes out as the same upright picture on white."""
 
+from io import BytesIO
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -57,6 +60,19 @@ def test_fewer_bits_in_a_16_bit_file(top: int) -> None:
     expected = Image.fromarray(ramp().astype(np.uint8)).convert("RGB")
     for kind in ("PNG", "TIFF"):
         assert far(to_rgb(open_image(encoded(grey, kind))), expected) <= 1
+
+
+@pytest.mark.parametrize("top", [1023, 4095, 16383, 65535])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_fewer_bits_in_a_16_bit_colour_file(top: int, alpha: bool) -> None:
+    """Pillow keeps the upper eight bits of 16, which of twelve are four."""
+    deep = np.stack([ramp(top), ramp(top)[:, ::-1], np.full_like(ramp(), top)], axis=2).astype(np.uint16)
+    layers = [*np.moveaxis(deep[..., ::-1], 2, 0), *([np.full(deep.shape[:2], 65535, np.uint16)] if alpha else [])]
+    file = cv2.imencode(".png", np.dstack(layers))[1].tobytes()
+    expected = np.stack([ramp(), ramp()[:, ::-1], np.full_like(ramp(), 255)], axis=2).astype(np.uint8)
+    opened = open_image(BytesIO(file))
+    assert (opened.format, opened.mode) == ("PNG", "RGBA" if alpha else "RGB")
+    assert far(to_rgb(opened), Image.fromarray(expected)) <= 1
 
 
 def test_float_image_with_nan_and_infinity() -> None:

@@ -20,7 +20,7 @@ import pytest
 from PIL import ExifTags, Image, ImageDraw, ImageOps
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
-from cyclegan.demo.pictures import Translated, translate
+from cyclegan.demo.pictures import Translated, redrawn, translate
 from cyclegan.images import open_image, to_rgb
 from cyclegan.inference import Direction, Translator
 from tests.browser import PHOTO, ZIGZAG, canvas, draw, open_page, picture
@@ -216,6 +216,28 @@ def test_edit_these_lines(page: Page, make_photo: Any) -> None:
     expect(page.locator(PHOTO)).not_to_have_attribute("src", before)
 
 
+def test_the_pen_inks_anew_and_asks_no_network(
+    page: Page, translator: Translator, make_photo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = make_photo((90, 60))
+    expected = translate(translator, photo, "photo_to_sketch").result
+    panel = open_tab(page, TABS[1])
+    upload(panel, "object.png", encoded(photo, "PNG"))
+    expect(panel.locator(PICTURES)).to_have_count(3)
+    made = panel.locator(PICTURES).nth(1)
+    asked: list[Any] = []
+    monkeypatch.setattr(translator, "_in_turn", lambda *arguments: asked.append(arguments))
+    for width in (3, 1):  # from the drawing itself, not from what the pen before made of it
+        before = made.get_attribute("src") or ""
+        panel.get_by_label("range slider for Pen width").fill(str(width))
+        panel.get_by_label("range slider for Pen width").dispatch_event("pointerup")
+        expect(made).not_to_have_attribute("src", before)
+        assert _fetch(page, made.get_attribute("src") or "").tobytes() == redrawn(expected, width).tobytes()
+    assert asked == []
+    panel.get_by_label("Slide to compare").check()
+    expect(panel.locator("[data-testid=imageslider] img, .slider-wrap img")).to_have_count(2)
+
+
 def clean_up(name: str) -> int:
     """Deletes what Gradio would delete in time: the files whose name holds `name`."""
     folder = Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir(), "gradio"))
@@ -331,3 +353,23 @@ def test_files_of_the_server_stay_there(url: str, tmp_path: Path, mark: dict[str
         answer = urllib.request.urlopen(f"{call}/{event}").read().decode()
         assert "did not arrive" in answer or answer.startswith("event: error")
         assert ".png" not in answer
+
+
+def test_the_focus_stays_where_a_button_gives_way_to_another(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Translate all becomes Stop, and Stop becomes Translate all."""
+    go_on = threading.Event()
+
+    def slow(*arguments: Any, **options: Any) -> Translated:
+        assert go_on.wait(30)
+        return translate(*arguments, **options)
+
+    monkeypatch.setattr("cyclegan.demo.batch.translate", slow)
+    panel = open_tab(page, TABS[1])
+    start_batch(panel, {"one.png": png(60, 40), "two.png": png(40, 60)})
+    expect(panel.get_by_role("button", name="Stop")).to_be_focused()
+    go_on.set()
+    expect(panel.get_by_role("button", name="Translate all")).to_be_focused()
+    page.get_by_role("tab", name=TABS[1]).focus()  # who went elsewhere is left there
+    panel.get_by_role("button", name="Translate all").evaluate("button => button.click()")
+    expect(panel.locator(".status .remark")).to_have_text("2 of 2 pictures are done.")
+    expect(page.get_by_role("tab", name=TABS[1])).to_be_focused()

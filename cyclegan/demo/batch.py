@@ -18,7 +18,7 @@ from PIL import Image
 from cyclegan import images
 from cyclegan.demo.menu import Menu
 from cyclegan.demo.pictures import detail_of, pen_of, redrawn, safe_name, svg_of, translate, uploaded_file
-from cyclegan.demo.widgets import message, remark, saving
+from cyclegan.demo.widgets import WEB, message, remark, saving
 from cyclegan.images import ImageError
 from cyclegan.inference import DETAIL, Direction, Translator
 from cyclegan.weights import WeightsError
@@ -159,7 +159,7 @@ def batch_panel(
             stop = gr.Button("Stop", size="sm", visible=False)
             save = gr.Button("Save all (ZIP)", size="sm", visible=False)
         archive = gr.File(visible=False)
-        status = gr.HTML(elem_classes="status")
+        status = gr.HTML(elem_classes="status", js_on_load=(WEB / "batch.js").read_text(encoding="utf-8"))
         gone = gr.HTML(elem_classes="alert")
         gallery = gr.Gallery(
             visible=False,

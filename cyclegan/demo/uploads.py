@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
+from PIL import Image
 
 from cyclegan import images
 from cyclegan.demo.batch import batch_panel
@@ -84,7 +85,7 @@ def upload_tab(
         """All that changes on the page when `upload` is the picture; `amount` of detail, `width` of the pen."""
         nothing = dict.fromkeys((result, returned, slider, paths), None)
         nothing |= {button: gr.Button(interactive=False) for button in needy}
-        nothing |= {alert: "", said: ""}
+        nothing |= {lines: None, alert: "", said: ""}
         if upload is None:
             return nothing
         folder = picture.GRADIO_CACHE
@@ -105,20 +106,40 @@ def upload_tab(
             return {**nothing, picture: None, alert: message(str(error))}
         took = milliseconds_since(start)
         name = safe_name(path.stem, set())
-        made = save_png(redrawn(translated.result, factor), folder, f"{name}-{words.made.lower()}.png")
-        drawn = None if sketch_first else save_svg(translated.result, folder, f"{name}-sketch.svg", factor)
         given = save_png(image, folder, f"{name}.png") if shown else str(path)
+        drawing = save_png(translated.result, folder, f"{name}-{words.made.lower()}.png")
         return {
             **({picture: given} if shown else {}),
-            result: made,
+            lines: drawing,
+            **({result: drawing, slider: (given, drawing)} if sketch_first else in_ink(given, Path(drawing), factor)),
             returned: save_png(translated.returned, folder, f"{name}-back.png"),
-            slider: (given, made),
-            paths: drawn,
             **{button: gr.Button(interactive=True) for button in needy},
             alert: "",
             said: remark(translated.remark),
             foot: foot_line(translator, took),
         }
+
+    def in_ink(given: str, drawing: Path, width: float) -> dict[Any, Any]:
+        """What changes with the pen: the `drawing`, a PNG in the usual one, in another beside the picture `given`."""
+        with Image.open(drawing) as image:
+            sketch = image.convert("RGB")
+        folder = picture.GRADIO_CACHE
+        made = str(drawing) if width == 1 else save_png(redrawn(sketch, width), folder, drawing.name)
+        return {
+            result: made, slider: (given, made), paths: save_svg(sketch, folder, f"{drawing.stem}.svg", width),
+        }  # fmt: skip
+
+    def ink_anew(upload: Any, drawing: Any, width: Any) -> dict[Any, Any]:
+        """The drawing on the page in another pen: no network is asked."""
+        if drawing is None:
+            return {alert: gr.skip()}
+        folder = picture.GRADIO_CACHE
+        try:
+            given, path = uploaded_file(upload, folder), uploaded_file(drawing, folder)
+            images.open_image(path)
+            return {alert: "", **in_ink(str(given), path, pen_of(width))}
+        except ImageError as error:
+            return {alert: message(str(error))}
 
     alert = gr.HTML(elem_classes="alert", js_on_load=(WEB / "uploads.js").read_text(encoding="utf-8"))
     kind: dict[str, Any] = {"format": "png", "interactive": False, "buttons": ["fullscreen"]}
@@ -142,11 +163,11 @@ def upload_tab(
         save_paths = gr.Button("Save as SVG", size="sm", interactive=False, visible=not sketch_first)
         both = gr.Button("Save both", size="sm", interactive=False)
         edit = gr.Button("Edit these lines", size="sm", interactive=False, visible=not sketch_first)
-    paths = gr.File(visible=False)
+    lines, paths = gr.File(visible=False), gr.File(visible=False)  # the drawing in the usual pen, and in the chosen one
     said = gr.HTML(elem_classes="said")
     needy = [save, save_paths, both, edit]
 
-    outputs = [picture, result, returned, slider, paths, *needy, alert, said, foot]
+    outputs = [picture, result, returned, slider, lines, paths, *needy, alert, said, foot]
     # Without preprocessing the file arrives unopened, and what is wrong with it is said by cyclegan.images.
     run: dict[str, Any] = {
         "inputs": [picture, choice.menu, *([tidy] if sketch_first else [detail, pen])], "outputs": outputs,
@@ -155,8 +176,9 @@ def upload_tab(
     respond = answer if sketch_first else from_photo
     picture.input(respond, api_visibility="private", trigger_mode="always_last", **run)
     tidy.input(respond, api_visibility="private", trigger_mode="always_last", **run)
-    for slider_of in (detail, pen):
-        slider_of.release(respond, api_visibility="private", trigger_mode="always_last", **run)
+    detail.release(respond, api_visibility="private", trigger_mode="always_last", **run)
+    run_pen = run | {"inputs": [picture, lines, pen], "outputs": [result, slider, paths, alert]}
+    pen.release(ink_anew, api_visibility="private", trigger_mode="always_last", **run_pen)
     compare.input(
         lambda on: (gr.Image(visible=not on), gr.ImageSlider(visible=on)),
         compare, [result, slider], queue=False, show_progress="hidden", api_visibility="private",
