@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cyclegan.colour.colour_map import (
     colour_map,
@@ -220,3 +221,10 @@ def test_colour_strokes_lie_over_the_photo() -> None:
     colours = smooth_colour_map(photo, drawing).astype(int)
     assert np.abs(colours[65, 75] - (230, 40, 30)).max() <= 2
     assert np.abs(colours[20, 75] - (60, 90, 160)).max() <= 2
+
+
+def test_colour_strokes_are_left_out_without_waiting_for_an_accelerator() -> None:
+    """PyTorch's fake tensors compute shapes alone, and refuse whatever depends on a value."""
+    with FakeTensorMode():
+        drawings, maps = (torch.rand(2, 3, 64, 64, device="cuda") for _ in range(2))
+        assert without_colour_strokes(drawings, maps).shape == (2, 3, 64, 64)
