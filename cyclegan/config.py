@@ -143,7 +143,9 @@ class DataConfig(Frozen):
     """Side of the square training images in pixels."""
     batch: PositiveInt = 8
     """Images of each domain a step, in all processes together."""
-    workers: int = Field(1, ge=0)
+    workers: int | None = Field(None, ge=0)
+    """Processes that prepare samples; 0 prepares them between the steps. None: one where the CPU trains, and for an
+    accelerator all cores but one, shared by the processes of a run."""
     held_out: float = Field(0.05, ge=0, lt=1)
     """Share of files kept back for evaluation, by a hash of their names."""
     hint_prob: float = Field(0.65, ge=0, le=1)

@@ -32,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cyclegan.config import TrainConfig, load_train_config
 from cyclegan.devices import fastest_dtype, pick_device
 from cyclegan.models import Discriminator
-from cyclegan.training.data import Batch, UnpairedImages, batches
+from cyclegan.training.data import Batch, UnpairedImages, batches, worker_count
 from cyclegan.training.files import find_images
 from cyclegan.training.image_pool import ImagePool
 from cyclegan.training.trainer import CycleGAN
@@ -269,7 +269,8 @@ def main() -> None:
                 waited, start = 0.0, before
             waited += _now() - before
             model.step(batch_or_none)
-    print(f"waiting for data: {waited / (_now() - start):.1%} of the time, with {config.data.workers} worker")
+    workers = worker_count(config.data, pick_device())
+    print(f"waiting for data: {waited / (_now() - start):.1%} of the time, workers: {workers}")
 
     counter = FlopCounterMode(display=False)
     with counter:

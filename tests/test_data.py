@@ -12,7 +12,8 @@ from PIL import Image
 
 from cyclegan.colour.palettes import COLOURWAYS
 from cyclegan.config import ConfigError, DataConfig
-from cyclegan.training.data import UnpairedImages, batches, held_out, samples
+from cyclegan.training import data as data_module
+from cyclegan.training.data import UnpairedImages, batches, held_out, samples, worker_count
 from cyclegan.training.files import find_images
 from tests.pictures import encoded, white_png
 
@@ -288,3 +289,14 @@ def test_images_travel_as_bytes_and_arrive_as_floats(photos: Path) -> None:
     assert there["photo"].shape == (2, 3, 64, 64)
     assert there["photo"].dtype == torch.float32
     assert there["paired"].tolist() == [True, True]  # which decides what is computed: no device has to be waited for
+
+
+def test_an_accelerator_gets_all_cores_but_one(photos: Path, monkeypatch) -> None:
+    monkeypatch.setattr(data_module, "usable_cpus", lambda: 16)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    settings, cuda = config(photos, workers=None), torch.device("cuda", 1)
+    assert worker_count(settings, torch.device("cpu")) == 1
+    assert worker_count(settings, cuda) == 15
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert worker_count(settings, cuda) == 1
+    assert worker_count(config(photos, workers=3), cuda) == 3

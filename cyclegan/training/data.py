@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from cyclegan import images
 from cyclegan.config import MAX_DETAIL_SIDE, ConfigError, DataConfig
+from cyclegan.devices import usable_cpus
 from cyclegan.drawing.coherent_lines import coherent_lines
 from cyclegan.drawing.inking import Drawing
 from cyclegan.drawing.tracing import WORK_SIZE, trace_at_work_size
@@ -225,7 +226,7 @@ def batches(
         DataLoader(
             _Reported(dataset),
             batch_sampler=numbers,
-            num_workers=config.workers,
+            num_workers=worker_count(config, device),
             collate_fn=_collate,
             worker_init_fn=_as_worker,
             pin_memory=device.type in ("cuda", "xpu"),
@@ -243,6 +244,16 @@ def batches(
             yield _normalised(batch, device)
     finally:
         _end_workers(loader)
+
+
+def worker_count(config: DataConfig, device: torch.device) -> int:
+    """How many processes prepare samples for networks on ``device``: see `DataConfig.workers`."""
+    if config.workers is not None:
+        return config.workers
+    if device.type == "cpu":
+        return 1
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # torchrun's processes on this machine
+    return max((usable_cpus() - 1) // beside, 1)
 
 
 class _Reported(Dataset[tuple[Batch | None, list[str]]]):

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from cyclegan.config import TrainConfig
+from cyclegan.devices import pick_device
 from cyclegan.images import ImageError, RGBArray
-from cyclegan.training.data import Batch, UnpairedImages
+from cyclegan.training.data import Batch, UnpairedImages, worker_count
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +107,11 @@ class Doctor:
     def look_at_waiting(self, share: float) -> None:
         """``share``: of the time since the last row, how much was spent waiting for data."""
         if share > 0.3:
+            workers = worker_count(self.config.data, pick_device())
             self._say(
                 "starving",
-                f"{share:.0%} of the time is spent waiting for data: raise data.workers (now "
-                f"{self.config.data.workers}), or prepare the photos once with python -m train.pack.",
+                f"{share:.0%} of the time is spent waiting for data: raise data.workers (now {workers}), or prepare "
+                "the photos once with python -m train.pack.",
             )
 
     def _say(self, about: str, sentence: str) -> None:
