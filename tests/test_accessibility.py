@@ -275,3 +275,16 @@ def test_a_browser_that_hides_the_canvas_is_told_so(page: Page) -> None:
     draw(page, ZIGZAG[2:])
     expect(page.locator(".draw .message")).to_contain_text("let the page read its canvas")
     expect(page.locator(PHOTO)).to_be_hidden()
+
+
+def test_a_picture_put_together_by_such_a_browser_is_not_saved_as_noise(page: Page) -> None:
+    panel = try_an_example(page, "Photo → Sketch")
+    page.evaluate(NOISE, 1)
+    with page.expect_download():
+        panel.get_by_role("button", name="Save both").click()
+    page.evaluate(f"({NOISE})(80);")
+    panel.get_by_role("button", name="Save both").click()
+    expect(panel.locator(".alert .message")).to_contain_text("let the page read its canvas")
+    with page.expect_download():
+        panel.get_by_role("button", name="Save sketch").click()
+    expect(panel.locator(".alert .message")).to_have_count(0)

@@ -11,6 +11,10 @@ from cyclegan.inference import Translator
 
 WEB = Path(__file__).parent / "web"
 GONE = "The server keeps pictures for an hour and no longer has this one; give it once more."
+HIDDEN = (
+    "Your browser gives this page noise in place of a picture that it puts together; let the page read its canvas (the"
+    " icon beside the address), or save the pictures one by one."
+)
 
 
 def message(sentence: str) -> str:
@@ -23,10 +27,11 @@ def remark(sentence: str) -> str:
 
 
 def saving(script: str) -> str:
-    """The function of web/`script` for the `js` of a click; it gets the words for a file that is gone, then the inputs,
-    and returns what the tab's alert says."""
+    """The function of web/`script` for the `js` of a click; it gets what to say of files that are gone and of a canvas
+    that cannot be read, then the inputs, and returns what the alert says."""
     source = (WEB / script).read_text(encoding="utf-8").strip().removesuffix(";")
-    return f"(...files) => ({source})({json.dumps(message(GONE))}, ...files)"
+    words = json.dumps({"gone": message(GONE), "hidden": message(HIDDEN)})
+    return f"(...files) => ({source})({words}, ...files)"
 
 
 def foot_line(translator: Translator | None, took: int | None = None) -> str:

@@ -1,6 +1,6 @@
-// Saves the picture that was given and the one that was made, side by side, as one PNG; both are as large. `gone` is what
-// to say if they are no longer there.
-async (gone, given, made) => {
+// Saves the picture that was given and the one that was made, side by side, as one PNG; both are as large. `gone`,
+// `hidden`: what to say if they are no longer there, and if the browser answers with noise when the page reads a canvas.
+async ({ gone, hidden }, given, made) => {
   const open = async ({ url }) => {
     const image = new Image();
     image.src = url;
@@ -14,6 +14,7 @@ async (gone, given, made) => {
   const paper = sheet.getContext("2d");
   paper.fillStyle = "#ffffff";
   paper.fillRect(0, 0, 2 * width, height);
+  if (paper.getImageData(0, 0, 16, 16).data.some((value) => value < 247)) return hidden;
   images.forEach((image, i) => paper.drawImage(image, i * width, 0, width, height));
   const blob = await new Promise((done) => sheet.toBlob(done, "image/png"));
   const name = made.orig_name.replace(/\.png$/, "-both.png");
