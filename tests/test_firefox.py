@@ -1,0 +1,48 @@
+"""The page in a real Firefox, as it comes and with privacy.resistFingerprinting."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser import ZIGZAG
+from tests.firefox import Firefox, firefox_path, running_firefox
+
+pytest_plugins = ["tests.browser_fixtures"]
+
+MESSAGE = "document.querySelector('.draw .message').textContent"
+PHOTO = "document.querySelector('.draw .photo img:not([hidden])')?.src"
+
+
+@pytest.fixture
+def path() -> str:
+    path = firefox_path()
+    if path is None:
+        pytest.skip("Firefox is not installed")
+    return path
+
+
+def draw(firefox: Firefox, url: str) -> None:
+    firefox.open(url)
+    firefox.wait_for("document.querySelector('canvas.ink')")
+    script = "const b = document.querySelector('canvas.ink').getBoundingClientRect(); return [b.x, b.y, b.width]"
+    left, top, side = firefox.run(script)
+    firefox.drag([(left + x * side, top + y * side) for x, y in ZIGZAG])
+
+
+def test_draw_and_translate(path: str, url: str) -> None:
+    with running_firefox(path) as firefox:
+        draw(firefox, url)
+        assert firefox.wait_for(PHOTO).startswith("data:image/")
+        assert firefox.run(f"return {MESSAGE}") == ""
+        firefox.run("[...document.querySelectorAll('[role=tab]')].find(e => e.textContent.includes('Photo →')).click()")
+        visible = "[...document.querySelectorAll({})].filter(e => e.offsetParent)"
+        firefox.wait_for(f"{visible.format(repr('.gallery-item'))}.length")
+        firefox.run(f"{visible.format(repr('.gallery-item'))}[0].click()")
+        firefox.wait_for(f"{visible.format(repr('.pictures img'))}.filter(e => e.naturalWidth).length === 3")
+
+
+def test_a_firefox_that_resists_fingerprinting_says_so(path: str, url: str) -> None:
+    with running_firefox(path, privacy__resistFingerprinting=True) as firefox:
+        draw(firefox, url)
+        assert "let the page read its canvas" in firefox.wait_for(MESSAGE)
+        assert not firefox.run(f"return {PHOTO}")
