@@ -1,5 +1,4 @@
-"""A Firefox without a window, driven by Marionette, the protocol below geckodriver: Playwright drives only builds of its
-own."""
+"""A Firefox without a window, driven by Marionette, which geckodriver speaks; Playwright drives only its own build."""
 
 from __future__ import annotations
 
