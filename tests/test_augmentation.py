@@ -10,7 +10,7 @@ from PIL import Image
 from cyclegan.config import DataConfig
 from cyclegan.drawing.inking import Drawing, Stroke
 from cyclegan.drawing.tracing import trace
-from cyclegan.training.augmentation import TrainingSample, paired_sample, pasted
+from cyclegan.training.augmentation import TrainingSample, _recoloured, paired_sample, pasted
 
 CONFIG = DataConfig(photos="photos", size=128, hint_prob=1, min_scale=1, unfinished_prob=0)
 
@@ -144,3 +144,16 @@ def test_an_object_is_pasted_with_its_silhouette() -> None:
                 x, y = stroke.points.astype(int).T
                 assert not mask[y, x].any()
     assert (picture[~cv2.dilate(mask.astype(np.uint8), np.ones((5, 5))).astype(bool)] == (90, 140, 200)).all()
+
+
+def test_recolouring_leaves_what_is_around_the_object_untouched() -> None:
+    """Also beside the border of the sheet, up to which an object may reach."""
+    photo = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for rows, columns in ((slice(20, 40), slice(10, 50)), (slice(0, 30), slice(40, 64))):
+        mask = np.zeros((64, 64), np.uint8)
+        mask[rows, columns] = 255
+        reached = cv2.dilate(mask, np.ones((3, 3))) > 0
+        for seed in range(4):
+            changed = _recoloured(photo, mask, np.random.default_rng(seed))
+            assert (changed[~reached] == photo[~reached]).all()
+            assert (changed[mask > 0] != photo[mask > 0]).any()

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cyclegan.colour.hints import colour_hints
-from cyclegan.drawing.inking import CANONICAL, Detail, Drawing, Stroke, StrokeKind, Style, ink
+from cyclegan.drawing.inking import CANONICAL, Detail, Drawing, Stroke, StrokeKind, Style, ink, ink_alike
 from cyclegan.drawing.tracing import sketch, trace
 
 
@@ -211,3 +211,14 @@ def test_sketch_keeps_the_photos_size() -> None:
     drawn = sketch(photo, Style.random(rng()), seed=3)
     assert (drawn.size, drawn.mode) == ((301, 177), "RGB")
     assert np.asarray(drawn).min() < 150
+
+
+def test_the_same_lines_in_two_pens_are_those_of_each_pen_alone() -> None:
+    """If the second has no chance of its own: an even pen without grain."""
+    drawing = trace(ring())
+    for seed in range(6):
+        hand = Style.random(rng(seed))
+        even = replace(hand, width=3.0, width_variation=0.0, taper=0.0, tone=0, grain=0.0)
+        alone = [ink(drawing, pen, rng(seed)) for pen in (hand, even)]
+        together = ink_alike(drawing, (hand, even), rng(seed))
+        assert all((one == other).all() for one, other in zip(alone, together, strict=True))

@@ -1,5 +1,6 @@
 """Vector drawing → raster: one traced drawing can be inked in many styles, and to any degree of completion."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
@@ -169,20 +170,28 @@ CANONICAL = Style()
 
 def ink(drawing: Drawing, style: Style, rng: np.random.Generator) -> Sheet:
     """The drawing on paper: H×W uint8, 255 is paper, antialiased."""
-    width, height = drawing.size
+    return ink_alike(drawing, (style,), rng)[0]
+
+
+def ink_alike(drawing: Drawing, styles: Sequence[Style], rng: np.random.Generator) -> list[Sheet]:
+    """The drawing in the pen of each of `styles`, as `ink` does: the same lines each time, by the hand of the first."""
+    hand, (width, height) = styles[0], drawing.size
     unit = max(drawing.size) / REFERENCE
-    paths = _chosen(drawing, style, rng)
+    paths = _chosen(drawing, hand, rng)
     if not paths:
-        return np.full((height, width), 255, np.uint8)
-    points, first, last = _joined(paths, style, rng)
-    points = _smoothed(points, first, last, style.smoothing * unit)
-    points = _by_hand(points, first, last, style, unit, max(drawing.size), rng)
-    widths = _widths(points, first, last, style, unit, rng)
-    coverage = _rendered(points, widths, last, drawing.size)
-    if style.grain:
-        noise = rng.standard_normal((height, width), np.float32)
-        coverage = coverage * (1 - style.grain * np.clip(cv2.GaussianBlur(noise, (0, 0), 0.7) + 0.5, 0, 1))
-    return (255 - coverage * ((255 - style.tone) / 255) + 0.5).astype(np.uint8)
+        return [np.full((height, width), 255, np.uint8) for _ in styles]
+    points, first, last = _joined(paths, hand, rng)
+    points = _smoothed(points, first, last, hand.smoothing * unit)
+    points = _by_hand(points, first, last, hand, unit, max(drawing.size), rng)
+    sheets = []
+    for pen in styles:
+        widths = _widths(points, first, last, pen, unit, rng)
+        coverage = _rendered(points, widths, last, drawing.size)
+        if pen.grain:
+            noise = rng.standard_normal((height, width), np.float32)
+            coverage = coverage * (1 - pen.grain * np.clip(cv2.GaussianBlur(noise, (0, 0), 0.7) + 0.5, 0, 1))
+        sheets.append((255 - coverage * ((255 - pen.tone) / 255) + 0.5).astype(np.uint8))
+    return sheets
 
 
 def _chosen(drawing: Drawing, style: Style, rng: np.random.Generator) -> list[Points]:

@@ -23,7 +23,7 @@ from cyclegan.colour.colour_map import (
 from cyclegan.colour.hints import colour_hints
 from cyclegan.config import DataConfig
 from cyclegan.drawing.coherent_lines import at_detail
-from cyclegan.drawing.inking import CANONICAL, KINDS, REFERENCE, Drawing, Stroke, Style, ink
+from cyclegan.drawing.inking import CANONICAL, KINDS, REFERENCE, Drawing, Stroke, Style, ink, ink_alike
 from cyclegan.images import RGBArray, from_lab, rotate_hues, to_lab
 
 RECOLOUR_PROB = {True: 0.7, False: 0.15}
@@ -111,8 +111,8 @@ def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng:
         style = replace(style, detail="detailed", missing=0.0)
     elif rng.random() < config.unfinished_prob:
         drawn = drawing.unfinished(rng.uniform(0.15, 0.95))
-    even = replace(style, **EVEN_PEN)  # with the same seed: the same lines
-    sketch, lines = (_rgb(ink(drawn, pen, np.random.default_rng(seed))) for pen in (style, even))
+    pens = (style, replace(style, **EVEN_PEN))
+    sketch, lines = map(_rgb, ink_alike(drawn, pens, np.random.default_rng(seed)))
     hints = colour_hints(real, drawing, rng, picked=True) if hinted else np.full_like(real, 255)
     coloured = bool((hints < 255).any())
     smooth = not coloured and rng.random() < config.smooth_prob
@@ -149,8 +149,7 @@ def scene_sample(photo: RGBArray, drawing: Drawing, side: int, size: int, rng: n
     lines = kept.within(matrix, size)
     real = _jittered(crop, rng)
     style, seed = replace(Style.random(rng), detail="detailed", missing=0.0), int(rng.integers(2**32))
-    even = replace(style, **EVEN_PEN)
-    sketch, black = (_rgb(ink(lines, pen, np.random.default_rng(seed))) for pen in (style, even))
+    sketch, black = map(_rgb, ink_alike(lines, (style, replace(style, **EVEN_PEN)), np.random.default_rng(seed)))
     target = _rgb(ink(lines, replace(CANONICAL, width=CANONICAL.width * REFERENCE / size), rng))
     real, colours = (_on_sheet(picture, size) for picture in (real, _smooth_colours(real, size, rng)))
     blank = np.full_like(real, 255)
@@ -326,12 +325,19 @@ def _recoloured(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RG
     """The object (``mask`` 255) in another colour: turned hues, or as a pen would ask for; always so what was grey."""
     if rng.random() < ONE_COLOUR_PROB:
         mask = _one_colour(photo, mask, rng)
-    lab = to_lab(photo)
-    colours = lab[mask > 127][:, 1:]
+    box = _box(mask)
+    lab = to_lab(photo[box])
+    colours = lab[mask[box] > 127][:, 1:]
     if not len(colours) or np.linalg.norm(colours, axis=1).mean() < 15 or rng.random() < 0.6:
         return _in_colours(photo, mask, _vivid(rng))
     angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.8, 2.0)
-    return _blended(photo, rotate_hues(lab, angle, strength), mask)
+    return _blended(photo, rotate_hues(lab, angle, strength), mask, box)
+
+
+def _box(mask: RGBArray) -> tuple[slice, slice]:
+    """Rows and columns of the object (``mask`` above 0) and of its soft edge: elsewhere a photo stays as it is."""
+    left, top, width, height = cv2.boundingRect(mask)
+    return slice(max(top - 2, 0), top + height + 2), slice(max(left - 2, 0), left + width + 2)
 
 
 def _one_colour(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RGBArray:
@@ -367,14 +373,16 @@ def _in_colours(photo: RGBArray, mask: RGBArray, colours: Lab, regions: Labels |
     light and shade stay."""
     if mask.max() < 128:
         return photo
-    lab = to_lab(photo)
-    mean = region_means(lab, mask > 127, np.zeros(mask.shape, int) if regions is None else regions)
+    box = _box(mask)
+    lab, inside = to_lab(photo[box]), mask[box] > 127
+    mean = region_means(lab, inside, np.zeros(inside.shape, int) if regions is None else regions[box])
+    colours = colours[box] if colours.ndim == 3 else colours
     mean[..., 0] = np.clip(mean[..., 0], 2, 98)
     lab[..., 1:] -= _share(lab, mean) * mean[..., 1:]
     gamma = np.clip(np.log(colours[..., 0] / 100) / np.log(mean[..., 0] / 100), 0.3, 3.0)
     lab[..., 0] = 100 * (lab[..., 0] / 100).clip(0, 1) ** gamma
     lab[..., 1:] += _share(lab, colours) * colours[..., 1:]
-    return _blended(photo, lab, mask)
+    return _blended(photo, lab, mask, box)
 
 
 def _in_pens(sketch: RGBArray, photo: RGBArray, mask: RGBArray) -> RGBArray:
@@ -390,11 +398,13 @@ def _share(lab: Lab, colour: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.minimum(lab[..., :1] / colour[..., :1], (100 - lab[..., :1]) / (100 - colour[..., :1]))
 
 
-def _blended(photo: RGBArray, lab: Lab, mask: RGBArray) -> RGBArray:
-    """``lab`` (CIELAB) as RGB inside ``mask``, ``photo`` outside, with a soft edge."""
+def _blended(photo: RGBArray, lab: Lab, mask: RGBArray, box: tuple[slice, slice]) -> RGBArray:
+    """``photo`` with ``lab`` (CIELAB, of its ``box`` alone) as RGB inside ``mask``, with a soft edge."""
     colour = from_lab(lab).clip(0, 1) * 255
-    share = cv2.GaussianBlur(mask, (3, 3), 0)[..., None] / np.float32(255)
-    return (share * colour + (1 - share) * photo + 0.5).astype(np.uint8)
+    share = cv2.GaussianBlur(mask[box], (3, 3), 0)[..., None] / np.float32(255)
+    blended = photo.copy()
+    blended[box] = (share * colour + (1 - share) * photo[box] + 0.5).astype(np.uint8)
+    return blended
 
 
 def _rgb(sheet: RGBArray) -> RGBArray:
