@@ -63,6 +63,15 @@ def test_drawings_instead_of_photos(folders: TrainConfig, caplog) -> None:
     assert caplog.messages == ["The photos look like drawings: is data.photos the folder of photos?"]
 
 
+def test_grey_things_on_white_are_no_drawings(
+    config: TrainConfig, make_photo: Callable[..., Image.Image], caplog
+) -> None:
+    for number, path in enumerate(sorted(config.data.photos.iterdir())):
+        make_photo((60 + 20 * number, 60), number).convert("L").save(path)
+    looked_at_data(config)
+    assert not caplog.messages
+
+
 def test_black_photos(config: TrainConfig, caplog) -> None:
     for path in config.data.photos.iterdir():
         Image.new("RGB", (48, 48), (5, 8, 3)).save(path)

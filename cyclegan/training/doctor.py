@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -145,11 +146,14 @@ def mean_distance(pictures: Sequence[RGBArray]) -> float:
 
 
 def share_of_drawings(pictures: Sequence[RGBArray]) -> float:
-    """How many look like lines on paper: grey, mostly white."""
+    """How many look like lines on paper: grey, mostly white, and little of the rest is wider than a line, as the grey
+    thing of a catalogue would be."""
 
     def drawing(picture: RGBArray) -> bool:
         grey = np.ptp(picture.astype(int), axis=2).mean() < 8
-        return bool(grey and (picture.min(2) > 225).mean() > 0.5 and 0 < (picture.min(2) < 225).mean() < 0.4)
+        ink = (picture.min(2) < 225).astype(np.uint8)
+        areas = cv2.erode(ink, np.ones((5, 5), np.uint8))
+        return bool(grey and 0 < ink.mean() < 0.4 and areas.sum() < 0.1 * ink.sum())
 
     return sum(map(drawing, pictures)) / max(1, len(pictures))
 
