@@ -14,6 +14,7 @@ from PIL import Image
 
 from cyclegan.config import ConfigError, TrainConfig
 from cyclegan.training.data import Batch
+from cyclegan.training.log import Tracker
 from cyclegan.training.loop import train
 from cyclegan.training.trainer import CycleGAN, Losses
 from tests.training_fixtures import same
@@ -91,3 +92,32 @@ def test_a_run_is_not_overwritten_nor_resumed_from_nothing(config: TrainConfig) 
     train(config)
     with pytest.raises(ConfigError, match="already holds a run"):
         train(config)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_deterministic_algorithms_are_those_of_the_run_alone(config: TrainConfig, monkeypatch, wanted: bool) -> None:
+    step, during = CycleGAN.step, []
+
+    def watched(model: CycleGAN, batch: Batch) -> Losses:
+        during.append(torch.are_deterministic_algorithms_enabled())
+        return step(model, batch)
+
+    monkeypatch.setattr(CycleGAN, "step", watched)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    train(config.model_copy(update={"deterministic": wanted}))
+    assert during == [wanted] * 4
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_losses_are_read_when_a_row_is_complete_and_not_before(config: TrainConfig, monkeypatch) -> None:
+    """Reading one waits for the device."""
+    readings = []
+    read = Tracker.read
+
+    def counted(tracker: Tracker) -> None:
+        readings.append(len(tracker.waiting))
+        read(tracker)
+
+    monkeypatch.setattr(Tracker, "read", counted)
+    train(config.model_copy(update={"steps": 7, "log_every": 3}))
+    assert readings == [3, 3, 1, 0]  # the last one before the checkpoint, where nothing waits

@@ -156,7 +156,7 @@ def _loop(
                         board.add(model.global_step, tracker.recent | model.rates_and_norms() | clock.scalars())
                         doctor.look_at_waiting(clock.waiting)
                         if doctor.look_at_losses(tracker.rows):
-                            log.info("Stopping early: %d rows without progress (early_stop).", config.early_stop)
+                            log.info("Stopping early: no progress in %d rows (early_stop).", config.early_stop)
                             stop.set()
                 progress.advance(model.global_step, tracker.recent)
                 now = time.monotonic()

@@ -4,6 +4,9 @@ All processes keep the same networks, averages, optimizers, pools and random gen
 process would have: gradients are averaged, batch norm takes its statistics of the whole batch, and what is random is
 drawn for the whole batch. So the first process's state is the run's, and another number of processes can go on with it.
 
+What differs from one process, besides rounding: perceptual and texture losses are relative to the photos of each
+process's own share.
+
 Gradients are averaged in one call after the backward pass instead of by DistributedDataParallel during it: 10 million
 parameters are quickly sent, and the networks stay what they are, without a wrapper around each and its rules.
 """
