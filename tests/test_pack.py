@@ -165,7 +165,7 @@ def test_a_pack_is_of_many_files_and_shut_at_an_error(folder: Path, tmp_path: Pa
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(packs, "save_file", full)
+    monkeypatch.setattr(packs, "save", full)
     with pytest.raises(ConfigError, match="cannot be written: No space left on device"):
         pack(folder, tmp_path / "full", workers=1)
     assert not list((tmp_path / "full").iterdir())

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from cyclegan.config import ConfigError
 from cyclegan.drawing.compact import from_bytes, to_bytes
@@ -88,7 +88,7 @@ class PackWriter:
         places = np.array([place for _, *place in rows], np.int64).reshape(len(rows), 5)
         # No name but this one is a pack's, so that one that was never finished is none.
         temporary = self.folder / f"{INDEX}.tmp"
-        save_file({"names": names, "places": places}, temporary, self.origin)
+        temporary.write_bytes(save({"names": names, "places": places}, self.origin))
         temporary.replace(self.folder / INDEX)
 
     def _add(self, name: str, data: bytes, size: tuple[int, int]) -> None:
@@ -107,7 +107,8 @@ class PackWriter:
     def _write_shard(self) -> None:
         if self.parts:
             data = np.frombuffer(b"".join(self.parts), np.uint8)
-            save_file({"data": data}, self.folder / _shard_name(self.shard))
+            # Not by save_file, whose files nobody else may read.
+            (self.folder / _shard_name(self.shard)).write_bytes(save({"data": data}))
             self.shard, self.parts, self.bytes = self.shard + 1, [], 0
 
 
