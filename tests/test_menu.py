@@ -22,6 +22,7 @@ from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, WeightsError, save_weights
 from tests.browser import PHOTO, ZIGZAG, draw, open_page, picture, serve
 from tests.conftest import TINY, make_networks
+from tests.test_accessibility import violations
 
 pytest_plugins = ["tests.browser_fixtures"]
 
@@ -127,6 +128,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory, states: dict[str, StateDic
     for path in found["plain"].glob("discriminator*"):
         path.unlink()
     (found["plain"] / "README.md").write_text("# A plain card\n\nPlain.\n", encoding="utf-8")
+    Image.new("RGB", (60, 40), "red").save(found["plain"] / "samples.jpg")
     found["broken"].mkdir()
     return found
 
@@ -200,6 +202,15 @@ def test_uploads_and_the_model_tab_follow_the_menu(several: Page, tmp_path: Path
     expect(panel.get_by_label("Detail").first).to_be_visible()
     several.get_by_role("tab", name="Model").click()
     expect(several.get_by_role("heading", name="A plain card").first).to_be_visible()
+    expect(several.locator(".model img[src*='samples.jpg']").first).to_be_visible()
+
+
+def test_the_menu_by_keyboard_and_by_axe(several: Page) -> None:
+    several.get_by_label("Model", exact=True).focus()
+    for key in ("ArrowDown", "Enter"):
+        several.keyboard.press(key)
+    expect(several.locator(".foot")).to_contain_text("plain/")
+    assert violations(several) == []
 
 
 def test_programs_choose_by_name(served: str, folders: dict[str, Path], make_drawing: Any, tmp_path: Path) -> None:
