@@ -233,7 +233,7 @@ def _make_sketches(options: argparse.Namespace) -> Convert:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from cyclegan.evaluation import drawings, features, held_out, report, scenes  # not needed to translate
+    from cyclegan.evaluation import drawings, features, full_size, held_out, report, scenes  # not needed to translate
 
     extractor = None
     if options.features != "none":
@@ -248,9 +248,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     fixed = drawings.read_drawings(options.drawings, translator.config.image_size) if options.drawings else {}
     share = 1.0 if options.all else held_out.held_out_share(translator.config)
     photos = scenes.read_scenes(options.scenes, share, options.count) if options.scenes else []
+    sharp = scenes.read_scenes(options.scenes, share, options.count, scenes.SIDE) if options.scenes else []
     result = report.evaluate(translator, material, extractor)
     if photos:
         result = scenes.with_scenes(result, translator, photos, extractor)
+    result = full_size.with_full_size(result, translator, material, sharp)
     if fixed:
         result = drawings.with_drawings(result, translator, fixed)
     result.save(options.out)

@@ -70,6 +70,8 @@ class GeneratorConfig(Frozen):
     coarse_to_fine: bool = True
     """Whether the U-Net works at half the resolution, with a local enhancer (pix2pixHD) after it. Light and shade of
     whole objects are best learnt at a low resolution, where an image also costs a quarter."""
+    super_resolution: bool = False
+    """Whether G paints at twice that resolution: a sub-pixel enhancer, which sees the drawing there, comes last."""
     greyscale: bool = False
     """Whether all channels of G's output are equal."""
     colour_sketches: bool = False
@@ -92,6 +94,7 @@ class GeneratorConfig(Frozen):
             "background": False,
             "noise_input": False,
             "coarse_to_fine": False,
+            "super_resolution": False,
             "greyscale": not self.colour_sketches,
         }
         return self.model_copy(update={"detail": False} if name == "G" else lines)
@@ -161,9 +164,18 @@ class DataConfig(Frozen):
     between, photos of a folder n times smaller than the largest are repeated about n^folder_balance times."""
     min_scale: float = Field(0.6, gt=0, le=1)
     """Smallest size of the object, relative to the fitted photo."""
+    max_scale: float = Field(1.0, gt=0, le=1)
+    """Largest size, which half of the objects have. Photos smaller than ``size`` are sharp only where they are not
+    enlarged: 0.5 for photos of 256 px on sheets of 512."""
     crop_from: Side | None = None
     """Side that images are resized to before a random crop of ``size``, mirrored or not, as in CycleGAN (286 to 256).
     None fits them on a white sheet, where they are moved, turned and scaled."""
+
+    @model_validator(mode="after")
+    def _scales_fit(self) -> DataConfig:
+        if self.min_scale > self.max_scale:
+            raise ValueError(f"min_scale is {self.min_scale}, larger than max_scale, {self.max_scale}")
+        return self
 
     @model_validator(mode="after")
     def _crops_fit(self) -> DataConfig:
@@ -229,6 +241,12 @@ class TrainConfig(Frozen):
     """Folder for checkpoints, curves and sample grids."""
     start_from: str | None = None
     """Weights (all four) to fine-tune: a folder or a Hub id; None starts from scratch."""
+    super_resolution_only: bool = False
+    """Whether of G its super-resolution alone learns, and the rest is what it is at inference."""
+    windows: PositiveInt = 4
+    """How many windows of each sheet the super-resolution then learns from: most of a sheet is paper."""
+    window: Annotated[int, Field(ge=32, multiple_of=2)] = 192
+    """Their side in pixels."""
     steps: PositiveInt
     decay_from: float = Field(0.5, ge=0, le=1)
     """Share of the steps after which the learning rate goes to zero."""
@@ -273,6 +291,19 @@ class TrainConfig(Frozen):
             raise ValueError("data.crop_from is for images as they are, without colour map: generator.colour_map=false")
         return self
 
+    @model_validator(mode="after")
+    def _something_learns(self) -> TrainConfig:
+        if self.super_resolution_only and not self.generator.super_resolution:
+            raise ValueError("super_resolution_only needs generator.super_resolution")
+        loss = self.loss
+        if self.super_resolution_only and (loss.sketch_every or loss.cycle_sketch or loss.cycle_photo or loss.identity):
+            raise ValueError(
+                "super_resolution_only is for the losses of G's photos: no cycle, identity or sketch_every"
+            )
+        if self.super_resolution_only and self.window > self.data.size:
+            raise ValueError(f"window is {self.window}, larger than data.size, {self.data.size}")
+        return self
+
 
 class WeightsConfig(Frozen):
     """``config.json``: what a folder of weights says of itself."""
@@ -281,6 +312,12 @@ class WeightsConfig(Frozen):
     discriminator: DiscriminatorConfig
     image_size: Side
     """Side in pixels of the square sheet on which the networks know objects."""
+
+    @property
+    def photo_side(self) -> int:
+        """Side in pixels of the photo that G paints of such a sheet, and of the sketch that it is given for it."""
+        return self.image_size * (2 if self.generator.super_resolution else 1)
+
     colour_hints: bool
     """Whether a coloured stroke in the drawing tells the colour."""
     sha256: dict[str, str] = {}

@@ -4,11 +4,15 @@ A sketch is normalised first, as G knows sketches, unless that is switched off.
 
 G knows objects on a square sheet of `config.image_size` pixels, and works there: a sketch of any size is fitted onto a
 white sheet of that size, translated, cropped and brought back to the size it came with. On a larger sheet G would see
-objects of a size that it was not trained on. So does an F without detail control; with it, F works at the photo's own
-scale, up to MAX_DETAIL_SIDE pixels along the longer side.
+objects of a size that it was not trained on. A G with super-resolution is given a sheet, and paints a photo, of twice
+that side (`config.photo_side`); all but the super-resolution sees the sheet reduced to the half.
+
+An F without detail control works on G's sheet, too; with it, F works at the photo's own scale, up to MAX_DETAIL_SIDE
+pixels along the longer side.
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -56,7 +60,7 @@ log = logging.getLogger(__name__)
 
 MAX_RESULT_PIXELS = 2048 * 2048
 """A result has the size of the input, or the largest size of its shape within this limit. A small one, as icons are, is
-enlarged to `config.image_size` along its longer side."""
+enlarged to `config.photo_side`, or a drawing to `config.image_size`, along its longer side."""
 
 MIN_DETAIL_SIDE = 256
 """Pixels along the longer side of the smallest photo that F draws at its own scale; up to MAX_DETAIL_SIDE. Others are
@@ -66,6 +70,8 @@ DETAIL = 0.7
 
 FINER = 2
 """How many times as large as G's sheet a photo is drawn for G: at the sheet's own scale, a face has no eyes."""
+LIVE_SECONDS = 0.06
+"""What a photo at full size may take if it is to follow a pen: eight or more a second, with all that is around it."""
 NO_LINES = "There are no lines in this picture; choose one with a drawing on it."
 
 Direction = Literal["sketch_to_photo", "photo_to_sketch"]
@@ -110,9 +116,11 @@ class Translator:
         self._worker = ThreadPoolExecutor(1, "translator")
         self._waiting: PriorityQueue[tuple[bool, int, Future[Tensor], Callable[[], Tensor]]] = PriorityQueue()
         self._numbers = count()
-        size = self.config.image_size
+        size = self.config.photo_side
         version = self.config.sha256.get("generator_G.pth", "")[:8] or "unversioned"
         precision = str(self._dtype).removeprefix("torch.")
+        self.follows_pen = True
+        """Whether photos at full size do, as measured when this was made; if not, previews should."""
         self.description = f"{weights.origin} ({version}), {size}×{size} pixels, {self._device.type} in {precision}"
         self._warm_up()
         log.info("translating with %s", self.description)
@@ -130,14 +138,18 @@ class Translator:
         seed: int | None = None,
         colours: Image.Image | None = None,
         normalise: bool = True,
+        preview: bool = False,
     ) -> Image.Image:
         """Line drawing (any mode and size) → RGB photo of that size, at most MAX_RESULT_PIXELS.
 
-        The longer side of the photo has at least `config.image_size` pixels.
+        The longer side of the photo has at least `config.photo_side` pixels.
 
         ``normalise``: whether the drawing is normalised first (see `cyclegan.drawing.normalise`): any pen, paper, dark
         ground; and whether several objects on a long sheet (see `cyclegan.drawing.objects`) are painted one by one.
         False gives it to G as it is, which knows dark lines of about 2 px at 256 on white.
+
+        ``preview``: leave the super-resolution out, if there is one: for what is not normalised, as frames of a drawing
+        under way are.
 
         ``colours``: a photo, stretched to the sketch's size, whose smoothed colours the result takes, the sketch's
         colour strokes over them. Without, they are those of the strokes or, if there are none, the colourway of
@@ -149,16 +161,17 @@ class Translator:
         """
         sketch = to_rgb(sketch)
         if not normalise:
-            return self._result(self._sheet(sketch, seed, colours), sketch.size, "sketch_to_photo")
+            side = self.config.image_size if preview else self.config.photo_side
+            return self._result(self._sheet(sketch, side, seed, colours), sketch.size, "sketch_to_photo")
         if colours is None and (boxes := objects_of(sketch, self.config.image_size)):
             photos = [self._painted(sketch.crop(box), seed) for box in boxes]
-            return side_by_side(photos, boxes, self.result_size(sketch.size))
+            return side_by_side(photos, boxes, self.result_size(sketch.size, "sketch_to_photo"))
         return self._painted(sketch, seed, colours)
 
     def _painted(self, sketch: Image.Image, seed: int | None, colours: Image.Image | None = None) -> Image.Image:
         """The photo of an RGB ``sketch`` of one object, which is normalised first."""
         drawing = self.normalised(sketch, framed=colours is None)
-        sheet = self._sheet(drawing.sketch, seed, colours)
+        sheet = self._sheet(drawing.sketch, self.config.photo_side, seed, colours)
         return drawing.put_back(Image.fromarray(self._pictures([sheet], "sketch_to_photo")[0]))
 
     def normalised(self, sketch: Image.Image, framed: bool = True) -> NormalisedDrawing:
@@ -169,7 +182,8 @@ class Translator:
         """
         size = self.config.image_size
         sketch = resize(sketch, size_within(*sketch.size, MAX_RESULT_PIXELS))
-        drawing = normalise(sketch, size, None if framed else (0, 0, *enlarged_size(*sketch.size, size)))
+        region = None if framed else (0, 0, *enlarged_size(*sketch.size, size))
+        drawing = normalise(sketch, size, region, self.config.photo_side)
         if not drawing.has_lines:
             raise ImageError(NO_LINES)
         return drawing
@@ -208,7 +222,7 @@ class Translator:
         """
         image = to_rgb(image)
         if direction == "sketch_to_photo":
-            photo = self._result(self._sheet(image, seed, colours), image.size, direction)
+            photo = self._result(self._sheet(image, self.config.photo_side, seed, colours), image.size, direction)
             if colours is not None and self.config.generator.detail:  # it fills its sheet: white beside it were a frame
                 left, top, right, bottom = square_box(*photo.size, self.config.image_size)
                 small = resize(photo, (right - left, bottom - top))
@@ -223,19 +237,24 @@ class Translator:
         else:
             lines = drawing
         own = image if self.config.generator.colour_map else None
-        return drawing, self._result(self._sheet(lines, seed, own), drawing.size, BACK[direction], begun=True)
+        sheet = self._sheet(lines, self.config.photo_side, seed, own)
+        return drawing, self._result(sheet, drawing.size, BACK[direction], begun=True)
 
     def translate_batch(
         self, images: RGBArray, direction: Direction, seeds: Sequence[int] | None = None, detail: float = DETAIL
     ) -> RGBArray:
-        """Many sheets at once: N×S×S×3, S = `config.image_size` → the same; ``seeds``: one for each image."""
+        """Many sheets at once: N×S×S×3, S = `config.image_size` → the same; ``seeds``: one for each image.
+
+        G with super-resolution takes S = `config.photo_side`, too; with the smaller one it leaves that out.
+        """
         each = [None] * len(images) if seeds is None else seeds
         sheets = [self._prepared(image, direction, seed, detail) for image, seed in zip(images, each, strict=True)]
         return self._pictures(sheets, direction)
 
-    def _sheet(self, sketch: Image.Image, seed: int | None = None, colours: Image.Image | None = None) -> Sheet:
-        """The RGB ``sketch`` fitted onto G's sheet, with its condition."""
-        size = self.config.image_size
+    def _sheet(
+        self, sketch: Image.Image, size: int, seed: int | None = None, colours: Image.Image | None = None
+    ) -> Sheet:
+        """The RGB ``sketch`` fitted onto G's sheet of size×size, with its condition."""
         image = np.asarray(fit_square(sketch, size))
         if colours is None:
             return self._prepared(image, "sketch_to_photo", seed)
@@ -259,11 +278,12 @@ class Translator:
     def _result(self, sheet: Sheet, size: tuple[int, int], direction: Direction, begun: bool = False) -> Image.Image:
         """The translated ``sheet``, cropped to the image of ``size`` (width, height) on it and brought to that size."""
         result = Image.fromarray(self._pictures([sheet], direction, begun)[0])
-        return resize(result.crop(square_box(*size, result.width)), self.result_size(size))
+        least = result.width if direction == "sketch_to_photo" else self.config.image_size
+        return resize(result.crop(square_box(*size, result.width)), _bounded(size, least))
 
-    def result_size(self, size: tuple[int, int]) -> tuple[int, int]:
+    def result_size(self, size: tuple[int, int], direction: Direction) -> tuple[int, int]:
         """Of the result for an input of ``size`` (width, height): no smaller than a sheet, within MAX_RESULT_PIXELS."""
-        return size_within(*enlarged_size(*size, self.config.image_size), MAX_RESULT_PIXELS)
+        return _bounded(size, self.config.photo_side if direction == "sketch_to_photo" else self.config.image_size)
 
     def _drawn_at_own_scale(self, photo: Image.Image, detail: float, begun: bool = False) -> Image.Image:
         """The RGB ``photo`` in lines, as large as it is, at most MAX_RESULT_PIXELS."""
@@ -274,7 +294,7 @@ class Translator:
         padded = np.pad(np.asarray(resize(photo, (width, height))), [*padding, (0, 0)], mode="reflect")
         drawn = self._pictures([Sheet(padded, detail=detail)], "photo_to_sketch", begun)[0]
         lines = Image.fromarray(drawn[MARGIN : MARGIN + height, MARGIN : MARGIN + width])
-        return resize_lines(lines, self.result_size(photo.size))
+        return resize_lines(lines, self.result_size(photo.size, "photo_to_sketch"))
 
     def _pictures(self, sheets: Sequence[Sheet], direction: Direction, begun: bool = False) -> RGBArray:
         """The translated sheets, N×H×W×3; the drawings of an F with detail control cleaned."""
@@ -293,17 +313,18 @@ class Translator:
             # F draws less than it is asked for, and what is short goes when it is cleaned
             detail = torch.tensor([sheet.detail**0.5 for sheet in sheets])[:, None, None, None]
             return self._in_turn(begun, self._F, images, detail.expand_as(images[:, :1]))
+        paint = self._G if images.shape[-1] == self.config.photo_side else partial(self._G, preview=True)
         maps = [sheet.colour_map for sheet in sheets if sheet.colour_map is not None]
         if not maps:
-            return self._in_turn(begun, self._G, images)
+            return self._in_turn(begun, paint, images)
         colours = to_batch(np.stack(maps))
         background = torch.tensor([sheet.background for sheet in sheets])
         told = condition(colours, background, self.config.generator.of("G").condition_channels)
         photos = torch.tensor([sheet.is_photo for sheet in sheets])[:, None, None, None]
         sketches = torch.where(photos, images, without_colour_strokes(images, colours))
-        return self._in_turn(begun, self._G, sketches, told)
+        return self._in_turn(begun, paint, sketches, told)
 
-    def _in_turn(self, begun: bool, network: nn.Module, *inputs: Tensor) -> Tensor:
+    def _in_turn(self, begun: bool, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """`_compute` by the worker: first come, first served, but what is ``begun`` does not wait in line once more."""
         future: Future[Tensor] = Future()
         self._waiting.put((not begun, next(self._numbers), future, partial(self._compute, network, *inputs)))
@@ -318,7 +339,7 @@ class Translator:
             future.set_exception(error)
 
     @torch.inference_mode()
-    def _compute(self, network: nn.Module, *inputs: Tensor) -> Tensor:
+    def _compute(self, network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         try:
             return network(*(one.to(self._device, self._dtype, memory_format=torch.channels_last) for one in inputs))
         except (MemoryError, RuntimeError) as error:  # on the CPU PyTorch has no type of its own for it
@@ -334,15 +355,25 @@ class Translator:
 
     def _warm_up(self) -> None:
         """The first run at a shape selects kernels and fills caches: better now than while somebody waits."""
-        size = self.config.image_size
-        for direction, name in GENERATOR_FILES.items():
-            sheet = self._prepared(np.full((size, size, 3), 255, np.uint8), direction)
+        small, full = self.config.image_size, self.config.photo_side
+        sheets: list[tuple[Direction, int]] = [("photo_to_sketch", small), ("sketch_to_photo", small)]
+        sheets += [("sketch_to_photo", full)] if full > small else []
+        for direction, side in sheets:
+            sheet, name = self._prepared(np.full((side, side, 3), 255, np.uint8), direction), GENERATOR_FILES[direction]
             for _ in range(2):
+                start = time.perf_counter()
                 try:
                     finite = self._run([sheet], direction).isfinite().all()
                 except ImageError:
-                    raise WeightsError(f"There is not enough memory for {name} at {size} pixels.") from None
+                    raise WeightsError(f"There is not enough memory for {name} at {side} pixels.") from None
                 if not finite:
                     raise WeightsError(
                         f"{name} computes values that are not finite from a white sheet; train it again."
                     )
+                took = time.perf_counter() - start
+        self.follows_pen = took <= LIVE_SECONDS
+
+
+def _bounded(size: tuple[int, int], least: int) -> tuple[int, int]:
+    """``size``, enlarged to a longer side of at least ``least``, within MAX_RESULT_PIXELS."""
+    return size_within(*enlarged_size(*size, least), MAX_RESULT_PIXELS)

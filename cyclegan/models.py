@@ -16,6 +16,7 @@ Images are B×3×H×W float tensors in [-1, 1].
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -28,6 +29,8 @@ from cyclegan.config import DiscriminatorConfig, GeneratorConfig
 
 MIN_INPUT_SIDE = 32
 Padding = Literal["zeros", "replicate"]
+Window = tuple[slice, slice]
+"""Rows and columns of an image, from one even number to another."""
 
 
 class Generator(nn.Module):
@@ -47,7 +50,8 @@ class Generator(nn.Module):
     def __init__(self, config: GeneratorConfig):
         super().__init__()
         channels, top = config.channels, config.top_channels
-        self.stride, self.greyscale = 2 ** (len(channels) + config.coarse_to_fine), config.greyscale
+        self.stride = 2 ** (len(channels) + config.coarse_to_fine + config.super_resolution)
+        self.greyscale = config.greyscale
         self.condition_channels = config.condition_channels
         self.noise_input = NoiseInput() if config.noise_input else None
         inputs = 3 + config.condition_channels + config.noise_input
@@ -63,11 +67,20 @@ class Generator(nn.Module):
         self.last = nn.Sequential(*_conv(channels[0] + inputs, top), nn.Conv2d(top, 3, 3, padding=1))
         self.apply(_initialise)
         self.local_enhancer = LocalEnhancer(top, inputs) if config.coarse_to_fine else None
+        self.super_resolution = SubpixelEnhancer(top, inputs) if config.super_resolution else None
 
-    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        image: Tensor,
+        condition: Tensor | None = None,
+        preview: bool = False,
+        windows: Sequence[Sequence[Window]] | None = None,
+    ) -> Tensor:
         """Translate ``image`` (B×3×H×W in [-1, 1], H and W ≥ 32) into the other domain, same shape and range.
 
         ``condition``: B×C×H×W in [-1, 1] with C = `GeneratorConfig.condition_channels`; required unless C is 0.
+        ``preview``: leave the super-resolution out, for an ``image`` and a ``condition`` of half its resolution.
+        ``windows``: of each image, all of one size; the output is of them alone, one after the other.
 
         Raises:
             ValueError: the image is too small, or the condition is missing or has other dimensions.
@@ -84,13 +97,24 @@ class Generator(nn.Module):
         right, below = -width % self.stride, -height % self.stride
         if right or below:
             image = functional.pad(image, (0, right, 0, below), mode="replicate")
-        if self.local_enhancer:
-            output = self.local_enhancer(self._with_noise(image), *self._unet(functional.avg_pool2d(image, 2)))
+        if self.super_resolution and not preview:
+            features, output = self._coarse_to_fine(functional.avg_pool2d(image, 2))
+            image = self._with_noise(image)
+            if windows is not None:
+                image, features, output = cut(image, windows), cut(features, windows, 2), cut(output, windows, 2)
+                height, width = image.shape[-2:]
+            output = self.super_resolution(image, features, output)
         else:
-            _, output = self._unet(image)
+            _, output = self._coarse_to_fine(image)
         if self.greyscale:
             output = output.mean(dim=1, keepdim=True).expand_as(output)
         return torch.tanh(output)[..., :height, :width]
+
+    def _coarse_to_fine(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The last feature map before the super-resolution and the output computed from it, before its tanh."""
+        if not self.local_enhancer:
+            return self._unet(image)
+        return self.local_enhancer(self._with_noise(image), *self._unet(functional.avg_pool2d(image, 2)))
 
     def _unet(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """The U-Net's last feature map and the output computed from it, before its tanh."""
@@ -161,7 +185,7 @@ class Residual(nn.Module):
 
 
 class LocalEnhancer(nn.Module):
-    """The full-resolution output, from the output and the features of the U-Net at half the resolution.
+    """The features and the output at twice the resolution of the U-Net's.
 
     Coarse-to-fine generator: Wang et al., "High-Resolution Image Synthesis and Semantic Manipulation with Conditional
     GANs" (pix2pixHD), CVPR 2018, section 3.1. It predicts the residual to the upsampled output: Denton et al., "Deep
@@ -176,8 +200,33 @@ class LocalEnhancer(nn.Module):
         self.apply(_initialise)
         nn.init.zeros_(last.weight)  # starts as plain upsampling
 
+    def forward(self, image: Tensor, features: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body[:-1](_beside(_double(features), image))
+        return features, _double(output) + self.body[-1](features)
+
+
+class SubpixelEnhancer(nn.Module):
+    """The output at twice the resolution of the features, at a cost that grows with their resolution alone.
+
+    All of it is computed at that resolution, with four pixels of the image and of the residual side by side as
+    channels: the efficient sub-pixel convolution of Shi et al., "Real-Time Single Image and Video Super-Resolution
+    Using an Efficient Sub-Pixel Convolutional Neural Network", CVPR 2016, section 3.2. The drawing at full resolution,
+    an input beside the features, says where exactly an edge is.
+    """
+
+    WIDTH = 32
+
+    def __init__(self, channels: int, inputs: int):
+        """``channels``: of the features; ``inputs``: of the image with its condition and noise."""
+        super().__init__()
+        last = nn.Conv2d(self.WIDTH, 4 * 3, 3, padding=1)
+        self.body = nn.Sequential(*_conv(channels + 4 * inputs, self.WIDTH), *_conv(self.WIDTH, self.WIDTH), last)
+        self.apply(_initialise)
+        nn.init.zeros_(last.weight)  # starts as plain upsampling
+
     def forward(self, image: Tensor, features: Tensor, output: Tensor) -> Tensor:
-        return _double(output) + self.body(_beside(_double(features), image))
+        residual = self.body(_beside(features, functional.pixel_unshuffle(image, 2)))
+        return _double(output) + functional.pixel_shuffle(residual, 2)
 
 
 class NoiseInput(nn.Module):
@@ -251,6 +300,17 @@ def _conv(
 def _beside(features: Tensor, others: Tensor) -> Tensor:
     """Both in the type of the first: autocast would widen them to float32."""
     return torch.cat((features, others.to(features.dtype)), dim=1)
+
+
+def cut(images: Tensor, windows: Sequence[Sequence[Window]], stride: int = 1) -> Tensor:
+    """B×C×H×W → each image's ``windows`` of it, one after the other; ``stride``: how much smaller the images are."""
+    return torch.stack(
+        [
+            image[:, rows.start // stride : rows.stop // stride, columns.start // stride : columns.stop // stride]
+            for image, several in zip(images, windows, strict=True)
+            for rows, columns in several
+        ]
+    )
 
 
 def _double(features: Tensor) -> Tensor:

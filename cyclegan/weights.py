@@ -27,7 +27,7 @@ from cyclegan.config import (
     WeightsConfig,
     parse,
 )
-from cyclegan.models import Discriminator, Generator
+from cyclegan.models import Discriminator, Generator, SubpixelEnhancer
 
 CONFIG = "config.json"
 FILES = {
@@ -111,7 +111,7 @@ def activation_bytes(config: WeightsConfig) -> int:
     generator, side = config.generator, config.image_size
     drawn_side = max(side, MAX_DETAIL_SIDE + 2 * MARGIN) if generator.detail else side
     values = (
-        _generator_values(generator.of("G"), side),
+        _generator_values(generator.of("G"), config.photo_side),
         _generator_values(generator.of("F"), drawn_side),
         _discriminator_values(config.discriminator, side),
     )
@@ -120,11 +120,12 @@ def activation_bytes(config: WeightsConfig) -> int:
 
 def _generator_values(config: GeneratorConfig, side: int) -> float:
     """Numbers in the feature maps that are alive together in `Generator.forward`, at its widest."""
-    stride = 2 ** (len(config.channels) + config.coarse_to_fine)
+    stride = 2 ** (len(config.channels) + config.coarse_to_fine + config.super_resolution)
     cells = -(-side // stride)  # of the bottleneck's side
     inputs = 3 + config.condition_channels
     noisy = inputs + config.noise_input
-    area = 0.25 if config.coarse_to_fine else 1.0  # of the U-Net's input, as all that follows relative to the image
+    before = 0.25 if config.super_resolution else 1.0  # area of what it starts from, as all here relative to the image
+    area = before * (0.25 if config.coarse_to_fine else 1.0)  # of the U-Net's input
     maps = [noisy, *config.channels]
     skips = [area * channels / 4**level for level, channels in enumerate(maps)]
     # A residual block holds its input, two convolutions, their sum and a padded copy.
@@ -136,9 +137,12 @@ def _generator_values(config: GeneratorConfig, side: int) -> float:
         joined = upsampled + skips[level]
         results = 4 if level and config.decoder_blocks[level - 1] else 2
         alive.append(sum(skips[: level + 1]) + upsampled / 4 + joined + max(upsampled, results * convolved))
+    top = config.top_channels
     if config.coarse_to_fine:
-        top = config.top_channels
-        alive.append(area * (top + 3) + top + (top + noisy) + 3 * top)
+        alive.append(area * (top + 3) + before * (top + (top + noisy) + 3 * top))
+    if config.super_resolution:
+        joined = top + 4 * noisy
+        alive.append(noisy + before * (top + 3 + 4 * noisy + joined + 3 * SubpixelEnhancer.WIDTH) + 2 * 3)
     # Throughout: the image, joined with its condition, padded and with noise; at the end the output, four times.
     around = 3 * inputs + noisy + config.noise_input + 4 * 3
     return (around + max(alive)) * (cells * stride) ** 2

@@ -301,7 +301,7 @@ def test_g_may_be_told_of_a_background(weights: Weights, make_drawing: Make, mak
 
 
 def test_the_margins_of_the_sheet_take_no_colour_of_the_photo(translator: Translator, make_drawing: Make) -> None:
-    sheet = translator._sheet(make_drawing((90, 45)), colours=Image.new("RGB", (90, 45), "red"))
+    sheet = translator._sheet(make_drawing((90, 45)), 64, colours=Image.new("RGB", (90, 45), "red"))
     assert sheet.colour_map is not None
     assert (sheet.colour_map[:16] == 255).all()
     assert (sheet.colour_map[48:] == 255).all()

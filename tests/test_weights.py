@@ -296,6 +296,9 @@ WIDE = [
     {"channels": (8, 8), "decoder_blocks": (0,), "top_channels": 150},
     {"channels": (8, 8), "decoder_blocks": (2,), "top_channels": 150, "coarse_to_fine": False},
     {"channels": (4, 8, 200), "decoder_blocks": (2, 2), "coarse_to_fine": False},
+    {"channels": (8, 8), "decoder_blocks": (0,), "top_channels": 8, "super_resolution": True},
+    {"channels": (8, 8), "decoder_blocks": (2,), "top_channels": 150, "super_resolution": True},
+    {"channels": (8, 500), "decoder_blocks": (0,), "super_resolution": True, "coarse_to_fine": False},
 ]
 
 
@@ -307,7 +310,8 @@ def test_activations_are_bounded_by_the_config(change: dict[str, Any], side: int
     peaks = []
     for name in "GF":
         network = fold_batch_norms(Generator(generator.of(name)).eval())
-        inputs = [torch.zeros(1, channels, side, side) for channels in (3, 3)[: 2 if name == "G" else 1]]
+        own = config.photo_side if name == "G" else side
+        inputs = [torch.zeros(1, channels, own, own) for channels in (3, 3)[: 2 if name == "G" else 1]]
         with torch.no_grad(), PeakMemory() as memory:
             network(*inputs)
         peaks.append(memory.peak + sum(4 * one.numel() for one in inputs))

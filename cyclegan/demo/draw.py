@@ -126,9 +126,9 @@ def answer_frame(translator: Translator, frame: Any, discriminators: Discriminat
     - colours: data URL of a JPEG, a photo whose colours the result takes; the drawing is of that photo, which lies in
       the middle of the sheet, as large as fits
 
-    While the pen moves the answer is the photo alone, as JPEG; at its end the photo, the drawing made from it, the
-    sheet that the model saw, all lossless, a remark on the normalisation and the discriminators' opinion. An empty
-    drawing gives no picture.
+    While the pen moves the answer is the photo alone, as JPEG, without super-resolution if that would lag behind; at
+    its end the photo, the drawing made from it, the sheet that the model saw, all lossless, a remark on the
+    normalisation and the discriminators' opinion. An empty drawing gives no picture.
 
     Raises:
         ImageError: the frame, which anyone may have made, is not one that the canvas makes.
@@ -138,10 +138,13 @@ def answer_frame(translator: Translator, frame: Any, discriminators: Discriminat
     if colours is None and drawing.convert("L").getextrema() == (255, 255):
         return {"photo": None}
     start = time.perf_counter()
-    prepared = prepare(drawing, translator.config.image_size, bool(frame.get("tidy")), colours)
+    final, config = bool(frame.get("final")), translator.config
+    preview = not (final or translator.follows_pen)
+    side = config.image_size if preview else config.photo_side
+    prepared = prepare(drawing, config.image_size, bool(frame.get("tidy")), colours, side)
     seed, sketch = seed_of(frame), prepared.sketch
-    if not frame.get("final"):
-        photo = translator.sketch_to_photo(sketch, seed, colours, normalise=False)
+    if not final:
+        photo = translator.sketch_to_photo(sketch, seed, colours, normalise=False, preview=preview)
         return {"photo": data_url(put_back(prepared, photo), "JPEG"), "took": milliseconds_since(start)}
     photo, returned = translator.round_trip(sketch, "sketch_to_photo", seed, colours=colours)
     answer = {
@@ -177,16 +180,20 @@ def colours_of(frame: Answer, translator: Translator) -> Image.Image | None:
     return open_photo(frame["colours"])
 
 
-def prepare(drawing: Image.Image, size: int, tidy: bool, colours: Image.Image | None = None) -> NormalisedDrawing:
+def prepare(
+    drawing: Image.Image, size: int, tidy: bool, colours: Image.Image | None = None, sheet_side: int | None = None
+) -> NormalisedDrawing:
     """The drawing on a sheet of ``size`` × ``size`` pixels: normalised or, untidied, as it is.
+
+    ``sheet_side`` as for `normalise`.
 
     A drawing of a photo, given as ``colours``, stays where that photo is.
     """
     region = square_box(*colours.size, max(drawing.size)) if colours else None
     if tidy:
-        return normalise(drawing, size, region)
+        return normalise(drawing, size, region, sheet_side)
     shown = region or (0, 0, *drawing.size)
-    return NormalisedDrawing(images.fit_square(drawing.crop(shown), size), "", shown, drawing.size)
+    return NormalisedDrawing(images.fit_square(drawing.crop(shown), sheet_side or size), "", shown, drawing.size)
 
 
 def put_back(prepared: NormalisedDrawing, picture: Image.Image) -> Image.Image:

@@ -60,7 +60,7 @@ def translate(
     boxes = objects_of(picture, translator.config.image_size) if colours is None else []
     if boxes:
         each = [_one_object(translator, picture.crop(box), seed) for box in boxes]
-        size = translator.result_size(picture.size)
+        size = translator.result_size(picture.size, direction)
         photo = side_by_side([one.result for one in each], boxes, size)
         returned = side_by_side([one.returned for one in each], boxes, size)
         return Translated(photo, returned, f"Each of the {len(boxes)} objects was painted by itself.")

@@ -55,7 +55,7 @@ def variations(
     else:
         others = [(name, Image.fromarray(sheet), seed) for name, sheet in islice(_changed(drawing), count)]
     _, sketches, seeds = zip(*others, strict=True)
-    sheets = np.stack([np.asarray(fit_square(one, translator.config.image_size)) for one in sketches])
+    sheets = np.stack([np.asarray(fit_square(one, translator.config.photo_side)) for one in sketches])
     photos = translator.translate_batch(sheets, "sketch_to_photo", seeds)
     return [Variation(*other, Image.fromarray(photo)) for other, photo in zip(others, photos, strict=True)]
 

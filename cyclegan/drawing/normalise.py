@@ -41,7 +41,7 @@ class NormalisedDrawing:
     """A drawing as G knows them, and how to undo the change of framing."""
 
     sheet: Image.Image
-    """RGB, size × size: G's input."""
+    """RGB, square: G's input."""
     remark: str
     """One sentence for the person who drew, if much was changed; else empty."""
     region: Box
@@ -59,13 +59,17 @@ class NormalisedDrawing:
         return self.sheet if box == (0, 0, *self.sheet.size) else self.sheet.crop(box)
 
     def put_back(self, photo: Image.Image) -> Image.Image:
-        """RGB photo of the sheet (its size) → RGB of the drawing's size: the object where it was drawn."""
-        left, top, right, bottom = self.region
-        part = (right - left, bottom - top)
+        """RGB photo of the sheet (square) → RGB of the drawing's shape, the object where it was drawn.
+
+        It is as large as the drawing, or has the photo's side as its longer one if that is larger.
+        """
+        scale = max(1.0, photo.width / max(self.size))
+        left, top, right, bottom = (round(edge * scale) for edge in self.region)
+        part, size = (right - left, bottom - top), (round(self.size[0] * scale), round(self.size[1] * scale))
         photo = resize(photo.crop(square_box(*part, photo.width)), part)
-        if part == self.size:
+        if part == size:
             return photo
-        picture = Image.new("RGB", self.size, WHITE)
+        picture = Image.new("RGB", size, WHITE)
         picture.paste(photo, (left, top))
         return picture
 
@@ -91,18 +95,22 @@ class _Reading:
         return bool(self.mask.any() or self.coloured.any())
 
 
-def normalise(drawing: Image.Image, size: int, region: Box | None = None) -> NormalisedDrawing:
+def normalise(
+    drawing: Image.Image, size: int, region: Box | None = None, sheet_side: int | None = None
+) -> NormalisedDrawing:
     """Any upright RGB image of a drawing → one as in training, on a sheet of ``size`` × ``size`` pixels.
 
+    ``sheet_side``: if the sheet is to have another side, at which all is as large and wide relative to it.
     ``region``: that of the photo which this is a drawing of; None shows all, or only where a small drawing is.
     A drawing with less than ``size`` pixels along its longer side, as an icon has, is enlarged to that first.
     """
+    sheet_side = sheet_side or size
     shape = enlarged_size(*drawing.size, size)
     whole = (0, 0, *shape)
     read, cut = _read_drawing(drawing, 2 * size)
     if read.is_photo:
         shown = region or whole
-        sheet = fit_square(resize(drawing, shape).crop(shown), size)
+        sheet = fit_square(resize(drawing, shape).crop(shown), sheet_side)
         return NormalisedDrawing(sheet, "This looks like a photo, not a drawing.", shown, shape)
     pen = pen_width(cv2.distanceTransform(read.mask, cv2.DIST_L2, 5))
     shown = region or _region(read.mask, read.coloured, pen, shape)
@@ -111,11 +119,11 @@ def normalise(drawing: Image.Image, size: int, region: Box | None = None) -> Nor
     thinnest, thickest = FINE_PENS if region else KNOWN_PENS
     known = not pen or (thinnest <= width <= thickest and read.strength >= PALEST)
     if known and read.clean and not read.inverted and not cut and shape == drawing.size:
-        sheet = fit_square(drawing if shown == whole else drawing.crop(shown), size)
+        sheet = fit_square(drawing if shown == whole else drawing.crop(shown), sheet_side)
     else:
         white = cv2.cvtColor(255 - read.coloured, cv2.COLOR_GRAY2RGB)
         hints = np.asarray(cv2.bitwise_or(read.pixels, white), np.uint8)
-        sheet = _redrawn(read.mask, hints, shown, shape, size, FINE_PEN if region else CANONICAL.width)
+        sheet = _redrawn(read.mask, hints, shown, shape, sheet_side, FINE_PEN if region else CANONICAL.width)
     framed = region is None and shown != whole
     remark = _remark(read.clean, read.inverted, cut, framed, width)
     return NormalisedDrawing(sheet, remark, shown, shape, read.has_lines())

@@ -72,7 +72,7 @@ def redrawn_scores(
     if not translator.config.generator.colour_map:
         return []
     size = translator.config.image_size
-    photos = [_middle(scene) for scene in scenes]
+    photos = [middle(scene) for scene in scenes]
     redrawn = [translator.round_trip(photo, "photo_to_sketch")[1] for photo in photos]
     real, ours = (
         np.stack([np.asarray(images.resize(one, (size, size))) for one in pictures]) for pictures in (photos, redrawn)
@@ -95,7 +95,7 @@ def redrawn_scores(
     ]
 
 
-def _middle(scene: RGBArray) -> Image.Image:
+def middle(scene: RGBArray) -> Image.Image:
     """The largest square in the middle of an H×W×3 ``scene``."""
     height, width = scene.shape[:2]
     side = min(height, width)
@@ -103,8 +103,10 @@ def _middle(scene: RGBArray) -> Image.Image:
     return Image.fromarray(scene).crop((left, top, left + side, top + side))
 
 
-def read_scenes(folder: Path, share: float, count: int) -> list[RGBArray]:
+def read_scenes(folder: Path, share: float, count: int, least: int = 0) -> list[RGBArray]:
     """At most ``count`` photos of ``folder`` that a ``share`` held out keeps back, SIDE pixels along the longer side.
+
+    ``least``: pixels that the longer side of a photo must have had before.
 
     Raises:
         ConfigError: there is no folder, or none is kept back.
@@ -113,10 +115,12 @@ def read_scenes(folder: Path, share: float, count: int) -> list[RGBArray]:
     scenes = []
     for path in paths:
         photo = images.to_rgb(images.open_image(path))
+        if max(photo.size) < least:
+            continue
         scale = SIDE / max(photo.size)
         size = (max(round(photo.width * scale), 1), max(round(photo.height * scale), 1))
         scenes.append(np.asarray(images.resize(photo, size)))
-    if not scenes:
+    if not paths:
         raise ConfigError(f"--scenes: {folder} has no images kept back from training; --all takes every one.")
     return scenes
 

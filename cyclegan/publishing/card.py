@@ -87,7 +87,7 @@ def model_card(
     text = TEXT.format(
         name=name,
         repository=repository,
-        size=config.image_size,
+        size=config.photo_side,
         hints="A stroke of colour in the sketch says what colour that part takes.\n" if config.colour_hints else "",
         samples=f"![Drawings and photos, and what the model makes of them]({samples})\n" if samples else "",
         data=_data(datasets, notes),

@@ -291,9 +291,9 @@ def _random_crop(side: int, size: int, rng: np.random.Generator) -> Callable[[Im
 def _placement(side: int, config: DataConfig, rng: np.random.Generator) -> NDArray[np.float32]:
     """2×3 affine map of a square of ``side`` pixels into one of ``config.size``: mirrored, rotated, scaled, shifted.
 
-    Half of the images keep their scale: people mostly fill the sheet.
+    Half of the images have the largest scale: people mostly fill the sheet.
     """
-    scale = 1.0 if rng.random() < 0.5 else rng.uniform(config.min_scale, 1.0)
+    scale = config.max_scale if rng.random() < 0.5 else rng.uniform(config.min_scale, config.max_scale)
     angle = np.deg2rad(rng.uniform(-12, 12)) if rng.random() < 0.3 else 0.0
     mirror = rng.choice((-1, 1))
     unit = config.size / side

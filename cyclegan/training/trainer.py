@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from cyclegan import losses
 from cyclegan.colour.colour_map import colour_maps, condition, without_colour_strokes
 from cyclegan.config import ConfigError, LossConfig, TrainConfig
-from cyclegan.models import Discriminator, Generator
+from cyclegan.models import Discriminator, Generator, Window, cut
 from cyclegan.training.data import Batch
 from cyclegan.training.image_pool import ImagePool
 from cyclegan.training.perceptual import PerceptualFeatures
@@ -107,6 +107,9 @@ class CycleGAN:
             Adam(chain(*(n.parameters() for n in group)), config.learning_rate, config.betas, fused=True)
             for group in ((self.G, self.F), (self.D_X, self.D_Y, self.D_features))
         )
+        if config.super_resolution_only:
+            for part in self._all_but_super_resolution():
+                part.requires_grad_(False)
         self.pools = {
             domain: ImagePool(config.pool, config.seed + 1 + n, device) for n, domain in enumerate(self.discriminators)
         }
@@ -163,21 +166,50 @@ class CycleGAN:
         whole = {name: tensor if name in DECIDING else tensor.to(self.device) for name, tensor in batch.items()}
         if schedule.cycle_photo:
             whole["drawing_noise"] = self._drawing_noise(whole["photo"])
+        if self.config.super_resolution_only:
+            whole["corners"] = self._corners(batch["lines"])
         parts = [
             dict(zip(whole, part, strict=True)) for part in zip(*(t.chunk(count) for t in whole.values()), strict=True)
         ]
+        if self.config.super_resolution_only:
+            parts = [self._cut_to_windows(part) for part in parts]
         pairs = torch.tensor([[part[name].sum() for name in DECIDING] for part in parts], dtype=torch.float32)
         mean = self.processes.add_up(pairs.sum(0)) / (count * self.processes.count)
         for part, own in zip(parts, pairs / mean, strict=True):
             part |= {f"{name}_weight": weight for name, weight in zip(DECIDING, own, strict=True)}
         return parts
 
+    def _corners(self, lines: Tensor) -> Tensor:
+        """B×windows×2: upper left corners, on even pixels, of windows about random points of the B×3×H×W ``lines``."""
+        random = torch.Generator().manual_seed(self.config.seed + self.global_step)
+        side, count = self.config.window, self.config.windows
+        centres = []
+        for drawing in lines[:, 0]:
+            inked = (drawing < 0).nonzero()
+            points = inked if len(inked) else (drawing <= 1).nonzero()
+            centres.append(points[torch.randint(len(points), (count,), generator=random)])
+        away = torch.randint(-side // 4, side // 4, (len(lines), count, 2), generator=random)
+        corners = torch.stack(centres) + away - side // 2
+        return corners.clamp(min=0, max=lines.shape[-1] - side) // 2 * 2
+
+    def _windows(self, batch: Batch) -> list[list[Window]]:
+        side = self.config.window
+        return [[(slice(y, y + side), slice(x, x + side)) for y, x in one] for one in batch["corners"].tolist()]
+
+    def _cut_to_windows(self, batch: Batch) -> Batch:
+        """What the photos in the windows are compared with. G's inputs stay whole, for all but its super-resolution."""
+        windows = self._windows(batch)
+        images = {name: cut(batch[name], windows) for name in ("photo", "lines", "traced")}
+        flags = {name: batch[name].repeat_interleave(self.config.windows) for name in DECIDING}
+        return batch | images | flags
+
     def _forward(self, batch: Batch, schedule: Schedule) -> Images:
         """Fakes from both generators and, if this step has them, cycled and identity-mapped images."""
         sketch, lines, photo, colours = batch["sketch"], batch["lines"], batch["photo"], batch["colour_map"]
         images = {}
         if "photo" in schedule.domains or schedule.cycle_sketch:
-            images["fake_photo"] = self._paint(sketch, colours, batch["background"])
+            windows = self._windows(batch) if self.config.super_resolution_only else None
+            images["fake_photo"] = self._paint(sketch, colours, batch["background"], windows)
         if "sketch" in schedule.domains or schedule.cycle_photo:
             images["fake_sketch"] = self._draw(photo, batch["detail"])
         with _running_statistics_kept(self.G, self.F):
@@ -194,11 +226,14 @@ class CycleGAN:
                     images["same_sketch"] = self._draw(lines)
         return images
 
-    def _paint(self, sketch: Tensor, colours: Tensor, background: Tensor) -> Tensor:
+    def _paint(
+        self, sketch: Tensor, colours: Tensor, background: Tensor, windows: list[list[Window]] | None = None
+    ) -> Tensor:
         """G(sketch), with the colour strokes in the colour map instead of the sketch if G takes one."""
         if not self.G.condition_channels:
-            return self.G(sketch)
-        return self.G(without_colour_strokes(sketch, colours), self._condition(colours, background))
+            return self.G(sketch, windows=windows)
+        told = self._condition(colours, background)
+        return self.G(without_colour_strokes(sketch, colours), told, windows=windows)
 
     def _condition(self, colours: Tensor, background: Tensor) -> Tensor | None:
         channels = self.G.condition_channels
@@ -315,17 +350,22 @@ class CycleGAN:
 
     def _image_features(self, photo: Tensor) -> Features:
         """ImageNet features of ``photo`` by what takes them, computed once where both take the same."""
-        loss, coarse_to_fine = self.config.loss, self.config.generator.coarse_to_fine
+        loss, halvings = self.config.loss, self._halvings
         maps = {"perceptual": self.features(photo)} if self.features and (loss.perceptual or loss.texture) else {}
         if loss.projected:
-            maps["projected"] = self._projected_features(photo) if coarse_to_fine or not maps else maps["perceptual"]
+            maps["projected"] = self._projected_features(photo) if halvings or not maps else maps["perceptual"]
         return maps
 
     def _projected_features(self, photo: Tensor) -> list[Tensor]:
         """What D_features judges: ``photo`` at the resolution of the U-Net, where light and shade are painted and a
         receptive field of the ImageNet network covers a whole object."""
         assert self.features is not None
-        return self.features(functional.avg_pool2d(photo, 2) if self.config.generator.coarse_to_fine else photo)
+        return self.features(functional.avg_pool2d(photo, 2**self._halvings) if self._halvings else photo)
+
+    @property
+    def _halvings(self) -> int:
+        """From the photo's resolution to the U-Net's."""
+        return self.config.generator.coarse_to_fine + self.config.generator.super_resolution
 
     def _feature_scores(self, fake: Features, real: Features) -> list[tuple[Tensor, Tensor]]:
         """Each head's logits of both, again in one batch."""
@@ -345,10 +385,15 @@ class CycleGAN:
         if self.G.noise_input:
             self.G.noise_input.shift(torch.Generator().manual_seed(self.config.seed + self.global_step))
         frozen = self.global_step >= self.config.freeze_norms_from * self.config.steps
-        for network, every in ((self.G, self.config.loss.photo_every), (self.F, self.config.loss.sketch_every)):
-            if frozen or not every:  # a network that never learns is what it is at inference
-                for norm in _batch_norms(network):
-                    norm.eval()
+        resting: list[nn.Module] = [self.G] if frozen or not self.config.loss.photo_every else []
+        resting += [self.F] if frozen or not self.config.loss.sketch_every else []
+        if self.config.super_resolution_only:
+            resting += self._all_but_super_resolution()
+        for norm in _batch_norms(*resting):  # what never learns is what it is at inference
+            norm.eval()
+
+    def _all_but_super_resolution(self) -> list[nn.Module]:
+        return [part for name, part in self.G.named_children() if name != "super_resolution"]
 
     def _backward(self, terms: Losses) -> None:
         """Add the gradients of a part's weighted losses to those of the parts before it."""
@@ -393,7 +438,8 @@ class CycleGAN:
     def start_from(self, networks: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Fine-tune trained networks; optimizers and pools start afresh.
 
-        A G that was trained at half the resolution has no local enhancer yet, and gets an untrained one. An F without
+        A G that was trained at half the resolution has no local enhancer or super-resolution yet, and gets an untrained
+        one. An F without
         detail control, or a G that was not told of backgrounds, gets it by input weights of zero.
 
         Raises:
@@ -401,7 +447,9 @@ class CycleGAN:
         """
         for name, state in networks.items():
             own = self.networks[name].state_dict()
-            new = {key: tensor for key, tensor in own.items() if key.startswith("local_enhancer.")}
+            new = {
+                key: tensor for key, tensor in own.items() if key.startswith(("local_enhancer.", "super_resolution."))
+            }
             noise = int(name == "G" and self.config.generator.noise_input)
             widened = {key: _with_inputs_of(own[key], tensor, noise) for key, tensor in state.items() if key in own}
             try:
