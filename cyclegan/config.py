@@ -157,6 +157,9 @@ class DataConfig(Frozen):
     """Whether half of the photos whose drawing has no hints are recoloured region by region in a colourway."""
     smooth_prob: float = Field(0.0, ge=0, le=1)
     """Probability that, where a drawing of ``photos`` has no hints, G's colour map is the blurred photo."""
+    steady: bool = False
+    """Whether the lines of drawings lie where the photo's edges are, as if by a steady hand: from others no network can
+    learn where exactly an edge is."""
     unfinished_prob: float = Field(0.15, ge=0, le=1)
     """Probability that the drawing of a plain object stops before its last stroke, as drawings do in live use."""
     folder_balance: float = Field(0.0, ge=0, le=1)

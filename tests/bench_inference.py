@@ -33,14 +33,20 @@ def main() -> None:
     torch.set_num_threads(options.threads)
 
     weights = load_weights(options.weights)
-    size = weights.config.image_size
-    noise = to_image(torch.rand(3, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1)
+    size, preview = weights.config.photo_side, weights.config.image_size
+    noise = to_image(torch.rand(3, preview, preview, generator=torch.Generator().manual_seed(0)) * 2 - 1)
+    noise = noise.resize((size, size), Image.Resampling.NEAREST)
     photos = {f"{side}×{side}": noise.resize((side, side)) for side in PHOTO_SIDES}
     photos["12 megapixels"] = noise.resize(PHONE, Image.Resampling.BICUBIC)
     calls: dict[tuple[str, str, str], Callable[[], Any]] = {}
     for dtype in (torch.float32, torch.bfloat16):
         translator, precision = Translator(weights, "cpu", dtype), str(dtype).removeprefix("torch.")
         calls["sketch_to_photo", f"{size}×{size}", precision] = partial(translator.sketch_to_photo, noise)
+        sheet = partial(translator.sketch_to_photo, noise, normalise=False)
+        calls["as it is", f"{size}×{size}", precision] = sheet
+        if preview < size:
+            small = partial(translator.sketch_to_photo, noise.resize((preview, preview)), normalise=False, preview=True)
+            calls["its preview", f"{preview}×{preview}", precision] = small
         for name, photo in photos.items():
             calls["photo_to_sketch", name, precision] = partial(translator.photo_to_sketch, photo)
     times: dict[tuple[str, str, str], list[float]] = {key: [] for key in calls}

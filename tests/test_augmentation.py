@@ -157,3 +157,35 @@ def test_recolouring_leaves_what_is_around_the_object_untouched() -> None:
             changed = _recoloured(photo, mask, np.random.default_rng(seed))
             assert (changed[~reached] == photo[~reached]).all()
             assert (changed[mask > 0] != photo[mask > 0]).any()
+
+
+def test_a_steady_hand_draws_where_the_photo_s_edges_are() -> None:
+    """All ink lies within half a pen of the traced lines; other hands stray."""
+    sheet = np.full((256, 256, 3), 255, np.uint8)
+    cv2.circle(sheet, (128, 128), 70, (110, 110, 110), -1, cv2.LINE_AA)
+    drawing = trace(sheet)
+    strayed = {}
+    for steady in (True, False):
+        config = CONFIG.model_copy(update={"hint_prob": 0.0, "steady": steady, "size": 256})
+        shares = []
+        for seed in range(12):
+            sample = paired_sample(Image.fromarray(sheet), drawing, config, np.random.default_rng(seed))
+            near = cv2.erode(sample.traced[..., 0], np.ones((3, 3))) < 128
+            shares.append((sample.lines[..., 0] < 128)[~near].sum() / (sample.lines[..., 0] < 128).sum())
+        strayed[steady] = float(np.mean(shares))
+    assert strayed[True] < 0.01
+    assert strayed[False] > 0.05
+
+
+def test_the_largest_scale_is_a_setting() -> None:
+    sheet = np.full((256, 256, 3), 255, np.uint8)
+    cv2.circle(sheet, (128, 128), 120, (110, 110, 110), -1, cv2.LINE_AA)
+    config = CONFIG.model_copy(update={"min_scale": 0.4, "max_scale": 0.5, "hint_prob": 0.0})
+    widths = [
+        (paired_sample(Image.fromarray(sheet), trace(sheet), config, np.random.default_rng(seed)).photo < 240)
+        .any(axis=(0, 2))
+        .sum()
+        for seed in range(12)
+    ]
+    assert min(widths) > 0.36 * 128
+    assert max(widths) < 0.52 * 128

@@ -106,7 +106,7 @@ def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng:
     hinted = rng.random() < config.hint_prob
     if rng.random() < RECOLOUR_PROB[hinted]:
         real = _recoloured(real, drawing.mask(), rng)
-    drawn, style, seed = drawing, Style.random(rng), int(rng.integers(2**32))
+    drawn, style, seed = drawing, _style(config.steady, rng), int(rng.integers(2**32))
     if not _plain(drawing):
         style = replace(style, detail="detailed", missing=0.0)
     elif rng.random() < config.unfinished_prob:
@@ -136,19 +136,21 @@ def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng:
     return TrainingSample(sketch, lines, real, traced, hints, colours, True, coloured, detail, background=smooth)
 
 
-def scene_sample(photo: RGBArray, drawing: Drawing, side: int, size: int, rng: np.random.Generator) -> TrainingSample:
+def scene_sample(
+    photo: RGBArray, drawing: Drawing, side: int, size: int, rng: np.random.Generator, steady: bool = False
+) -> TrainingSample:
     """From a ``photo`` (H×W×3) of any kind and its coherent ``drawing``, in its pixels: a crop of about side×side of
     them on a sheet of size×size. A photo that is narrower gets white margins.
 
-    The pen of F's target is 2 px wide whatever the photo's
-    scale, so that lines are as fine as the photo is sharp.
+    The pen of F's target is 2 px wide whatever the photo's scale, so that lines are as fine as the photo is sharp.
+    ``steady`` as `DataConfig.steady`.
     """
     detail = _random_detail(rng)
     kept = at_detail(drawing, detail)
     crop, matrix = _crop(photo, kept, side, size, rng)
     lines = kept.within(matrix, size)
     real = _jittered(crop, rng)
-    style, seed = replace(Style.random(rng), detail="detailed", missing=0.0), int(rng.integers(2**32))
+    style, seed = replace(_style(steady, rng), detail="detailed", missing=0.0), int(rng.integers(2**32))
     sketch, black = map(_rgb, ink_alike(lines, (style, replace(style, **EVEN_PEN)), np.random.default_rng(seed)))
     target = _rgb(ink(lines, replace(CANONICAL, width=CANONICAL.width * REFERENCE / size), rng))
     real, colours = (_on_sheet(picture, size) for picture in (real, _smooth_colours(real, size, rng)))
@@ -314,6 +316,11 @@ def _moved(picture: RGBArray, matrix: NDArray[np.float32], size: int) -> RGBArra
         picture, to_larger, (2 * size, 2 * size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(cv2.resize(larger, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _style(steady: bool, rng: np.random.Generator) -> Style:
+    style = Style.random(rng)
+    return replace(style, smoothing=0.0, wobble=0.0, slip=0.0, doubled=0.0) if steady else style
 
 
 def _plain(drawing: Drawing) -> bool:

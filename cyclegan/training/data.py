@@ -135,7 +135,7 @@ class UnpairedImages(Dataset[Batch]):
             thing = self._opened(path, "right")
             if (drawing := self._traced(path, thing)).has_silhouette:
                 pixels, lines = pasted(pixels, lines, np.asarray(thing), drawing, rng)
-        return scene_sample(pixels, lines, side, self.config.size, rng)
+        return scene_sample(pixels, lines, side, self.config.size, rng, self.config.steady)
 
     def photo(self, number: int) -> Path:
         """The file of sample ``number``'s photo."""
