@@ -245,7 +245,7 @@ class TrainConfig(Frozen):
     start_from: str | None = None
     """Weights (all four) to fine-tune: a folder or a Hub id; None starts from scratch."""
     super_resolution_only: bool = False
-    """Whether of G its super-resolution alone learns, and the rest is what it is at inference."""
+    """Whether of G its super-resolution alone learns, the rest being what it is at inference. Otherwise all but that."""
     windows: PositiveInt = 4
     """How many windows of each sheet the super-resolution then learns from: most of a sheet is paper."""
     window: Annotated[int, Field(ge=32, multiple_of=2)] = 192
@@ -293,6 +293,11 @@ class TrainConfig(Frozen):
         if self.data.crop_from and self.generator.colour_map:
             raise ValueError("data.crop_from is for images as they are, without colour map: generator.colour_map=false")
         return self
+
+    @property
+    def previews(self) -> bool:
+        """Whether G learns as it paints previews: a super-resolution that it has stays as it was."""
+        return self.generator.super_resolution and not self.super_resolution_only
 
     @model_validator(mode="after")
     def _something_learns(self) -> TrainConfig:

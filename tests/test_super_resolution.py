@@ -152,6 +152,21 @@ def test_of_G_it_alone_learns(config: TrainConfig) -> None:  # noqa: N802
     assert all(same(others[name], list(model.networks[name].state_dict().values())) for name in others)
 
 
+def test_otherwise_all_but_it_learns(config: TrainConfig, tmp_path: Path) -> None:
+    """At the size of previews: weights that have it can be fine-tuned, and keep it."""
+    settings = config.model_dump(mode="json") | {"super_resolution_only": False, "steps": 2}
+    settings["loss"] |= {"cycle_sketch": 1.0, "cycle_photo": 1.0, "identity": 1.0, "sketch_every": 1}
+    settings["data"] |= {"size": 32}
+    model = CycleGAN(parse(TrainConfig, settings, "test"), CPU)
+    before = {key: tensor.clone() for key, tensor in model.G.state_dict().items()}
+    for _ in range(2):
+        losses = model.step(random_batch())
+    assert {"cycle/photo", "identity/photo"} & set(losses)
+    changed = {key for key, tensor in model.G.state_dict().items() if not torch.equal(tensor, before[key])}
+    assert any(key.startswith("local_enhancer.") for key in changed)
+    assert not any(key.startswith("super_resolution.") for key in changed)
+
+
 def test_windows_lie_about_the_lines(config: TrainConfig) -> None:
     model = CycleGAN(config, CPU)
     lines = torch.ones(2, 3, 64, 64)

@@ -37,7 +37,7 @@ def export(run: Path, folder: Path) -> WeightsConfig:
     description = WeightsConfig(
         generator=config.generator,
         discriminator=config.discriminator,
-        image_size=config.data.size // (2 if config.generator.super_resolution else 1),
+        image_size=config.data.size // (2 if config.super_resolution_only else 1),
         colour_hints=config.data.hint_prob > 0,
         training={
             "steps": steps,

@@ -254,11 +254,16 @@ def read_rows(file: Path) -> list[dict[str, float]]:
 
 @torch.no_grad()
 def sample_sheet(
-    G: nn.Module, F: nn.Module, batch: dict[str, Tensor], path: Path, config: GeneratorConfig
+    G: nn.Module,
+    F: nn.Module,
+    batch: dict[str, Tensor],
+    path: Path,
+    config: GeneratorConfig,
+    previews: bool = False,
 ) -> dict[str, Tensor]:
     """Save sketch | photo | cycled sketch and photo | sketch | cycled photo, one row per sample of ``batch``.
 
-    ``config``: which conditions the networks take.
+    ``config``: which conditions the networks take; ``previews``: whether G leaves its super-resolution out.
 
     Returns what they made: ``fake_photo``, ``cycled_sketch``, ``fake_sketch``, ``cycled_photo``.
     """
@@ -267,10 +272,10 @@ def sample_sheet(
 
     def photo_of(drawings: Tensor) -> Tensor:
         if not config.colour_map:
-            return G(drawings)
+            return G(drawings, preview=previews)
         colours = batch["colour_map"]
         told = condition(colours, batch["background"], config.of("G").condition_channels)
-        return G(without_colour_strokes(drawings, colours), told)
+        return G(without_colour_strokes(drawings, colours), told, preview=previews)
 
     def sketch_of(photos: Tensor) -> Tensor:
         return F(photos, batch["detail"][:, None, None, None].expand_as(photos[:, :1])) if config.detail else F(photos)

@@ -126,7 +126,7 @@ def _loop(
 
     def save_sheet() -> None:
         path = tracker.samples / f"{model.global_step:07d}.jpg"
-        columns = sample_sheet(model.G_ema, model.F_ema, sheet, path, config.generator)
+        columns = sample_sheet(model.G_ema, model.F_ema, sheet, path, config.generator, config.previews)
         doctor.look_at_samples(model.global_step, sheet, columns)
         board.add_sheet(model.global_step, path)
         scores = held_out_losses(columns, sheet)

@@ -221,7 +221,8 @@ class CycleGAN:
                 images["cycled_photo"] = self._paint(torch.minimum(drawn, batch["hints"]), colours, batch["background"])
             if schedule.identity:
                 if "photo" in schedule.domains:
-                    images["same_photo"] = self.G(photo, self._condition(colour_maps(photo), batch["background"]))
+                    told = self._condition(colour_maps(photo), batch["background"])
+                    images["same_photo"] = self.G(photo, told, preview=self.config.previews)
                 if "sketch" in schedule.domains:
                     images["same_sketch"] = self._draw(lines)
         return images
@@ -231,9 +232,10 @@ class CycleGAN:
     ) -> Tensor:
         """G(sketch), with the colour strokes in the colour map instead of the sketch if G takes one."""
         if not self.G.condition_channels:
-            return self.G(sketch, windows=windows)
+            return self.G(sketch, preview=self.config.previews, windows=windows)
         told = self._condition(colours, background)
-        return self.G(without_colour_strokes(sketch, colours), told, windows=windows)
+        sketch = without_colour_strokes(sketch, colours)
+        return self.G(sketch, told, preview=self.config.previews, windows=windows)
 
     def _condition(self, colours: Tensor, background: Tensor) -> Tensor | None:
         channels = self.G.condition_channels
@@ -365,7 +367,7 @@ class CycleGAN:
     @property
     def _halvings(self) -> int:
         """From the photo's resolution to the U-Net's."""
-        return self.config.generator.coarse_to_fine + self.config.generator.super_resolution
+        return self.config.generator.coarse_to_fine + self.config.super_resolution_only
 
     def _feature_scores(self, fake: Features, real: Features) -> list[tuple[Tensor, Tensor]]:
         """Each head's logits of both, again in one batch."""
