@@ -245,7 +245,7 @@ class TrainConfig(Frozen):
     start_from: str | None = None
     """Weights (all four) to fine-tune: a folder or a Hub id; None starts from scratch."""
     super_resolution_only: bool = False
-    """Whether of G its super-resolution alone learns, the rest being what it is at inference. Otherwise all but that."""
+    """Whether of G its super-resolution alone learns, the rest being what it is at inference; else all but that."""
     windows: PositiveInt = 4
     """How many windows of each sheet the super-resolution then learns from: most of a sheet is paper."""
     window: Annotated[int, Field(ge=32, multiple_of=2)] = 192

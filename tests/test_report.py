@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cyclegan.config import TrainConfig
-from cyclegan.training.log import read_rows
+from cyclegan.training.log import curves, read_rows
 from cyclegan.training.loop import train
 from train.report import main as report
 
@@ -35,6 +35,22 @@ def test_a_run_as_one_page(config: TrainConfig, caplog) -> None:
     assert "<b>" not in page
     assert "data.batch" in page
     assert "Step 4 of 4, " in page
+
+
+def test_hours_are_those_whose_speed_is_known(tmp_path: Path) -> None:
+    """A run may have begun before speeds were written."""
+    (tmp_path / "config.json").write_text('{"steps": 9000, "log_every": 100, "data": {"batch": 36}}')
+    (tmp_path / "losses.csv").write_text("step,loss\n8200,1\n")
+    (tmp_path / "speed.csv").write_text("step,images_per_second,waiting\n8100,1,0\n8200,2,0\n")
+    assert report([str(tmp_path), "--out", str(tmp_path / "page.html")]) == 0
+    assert "1.5 hours of training" in (tmp_path / "page.html").read_text()
+
+
+def test_a_curve_of_one_point_is_seen() -> None:
+    one, two = (curves([{"step": float(n), "loss": 1.0} for n in range(count)]) for count in (1, 2))
+    assert one is not None
+    assert two is not None
+    assert [figure.axes[0].lines[0].get_marker() for figure in (one, two)] == [".", ""]
 
 
 def test_a_run_that_has_only_begun_has_a_page_and_a_folder_has_none(tmp_path: Path, caplog) -> None:

@@ -126,7 +126,9 @@ def curves(rows: Sequence[Mapping[str, float]]) -> Figure | None:
         for name in names:
             those = [row for row in rows if name in row]
             label = name.partition("/")[2]
-            panel.plot([row["step"] for row in those], [row[name] for row in those], label=label, linewidth=1)
+            marker = "." if len(those) == 1 else ""  # a line of one point is not seen
+            points = [row["step"] for row in those], [row[name] for row in those]
+            panel.plot(*points, marker=marker, label=label, linewidth=1)
         panel.set_title(kind.replace("_", " "), fontsize=10)
         panel.tick_params(labelsize=7)
         if names != [kind]:

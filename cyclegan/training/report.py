@@ -71,7 +71,8 @@ def _summary(run: Path, losses: Sequence[Mapping[str, float]], speed: Sequence[M
     config = _json(run / CONFIG)
     words = [f"Step {losses[-1]['step'] if losses else 0:,} of {config.get('steps', 0):,}"]
     if speed:
-        batch, before, hours = config["data"]["batch"], 0.0, 0.0
+        batch, hours = config["data"]["batch"], 0.0
+        before = max(0, speed[0]["step"] - config["log_every"])  # nothing is known of the speed before the first row
         for row in speed:
             if row["step"] > before:  # not again what a run repeated after a kill
                 hours += (row["step"] - before) * batch / row["images_per_second"] / 3600
