@@ -38,7 +38,7 @@ def with_full_size(report: Report, translator: Translator, held_out: HeldOut, sc
     drawings = [drawing.resized((side, side)) for drawing in held_out.drawings]
     sheets = np.stack([drawn_by(CANONICAL, drawing) for drawing in drawings])
     photos = {
-        "photos": translated(translator, sheets, "sketch_to_photo"),
+        "photos": translated(translator, sheets, "sketch_to_photo", range(len(sheets))),
         "preview": previews(translator, sheets),
         "floor": _resized(held_out.photos, side),
     }
@@ -60,9 +60,9 @@ def with_full_size(report: Report, translator: Translator, held_out: HeldOut, sc
 
 
 def previews(translator: Translator, sheets: Pictures) -> Pictures:
-    """The previews of N×S×S×3 ``sheets``, enlarged to the same."""
+    """The previews of N×S×S×3 ``sheets``, enlarged to the same; in the colourways of seeds 0 to N - 1."""
     small = _resized(sheets, translator.config.image_size)
-    return _resized(translated(translator, small, "sketch_to_photo"), sheets.shape[1])
+    return _resized(translated(translator, small, "sketch_to_photo", range(len(small))), sheets.shape[1])
 
 
 def scene_rows(translator: Translator, scenes: list[RGBArray]) -> list[MetricRow]:
