@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 from PIL import Image
 
 from cyclegan import images
@@ -24,6 +25,7 @@ from cyclegan.demo.realism import LEGEND, Discriminators
 from cyclegan.demo.timelapse import gif
 from cyclegan.demo.variations import variations
 from cyclegan.demo.widgets import WEB, milliseconds_since
+from cyclegan.drawing.empty import EMPTY, Mask, leave_empty, without_marks
 from cyclegan.drawing.normalise import NormalisedDrawing, normalise
 from cyclegan.images import ImageError, square_box
 from cyclegan.inference import Translator
@@ -44,6 +46,7 @@ COLOURS = {  # ink beside the black pen, for weights that understand colour
     "black": "#000000",
     **{name: "#{:02x}{:02x}{:02x}".format(*PALETTE[name]) for name in RAINBOW},
     "brown": "#7f4f24",
+    "leave empty": "#{:02x}{:02x}{:02x}".format(*EMPTY),
 }
 
 Answer = dict[str, Any]
@@ -134,7 +137,8 @@ def answer_frame(translator: Translator, frame: Any, discriminators: Discriminat
         ImageError: the frame, which anyone may have made, is not one that the canvas makes.
     """
     frame = frame if isinstance(frame, dict) else {}
-    drawing, colours = open_frame(frame.get("image")), colours_of(frame, translator)
+    drawing, empty = open_drawing(frame)
+    colours = colours_of(frame, translator)
     if colours is None and drawing.convert("L").getextrema() == (255, 255):
         return {"photo": None}
     start = time.perf_counter()
@@ -145,10 +149,11 @@ def answer_frame(translator: Translator, frame: Any, discriminators: Discriminat
     seed, sketch = seed_of(frame), prepared.sketch
     if not final:
         photo = translator.sketch_to_photo(sketch, seed, colours, normalise=False, preview=preview)
-        return {"photo": data_url(put_back(prepared, photo), "JPEG"), "took": milliseconds_since(start)}
+        photo = leave_empty(put_back(prepared, photo), empty)
+        return {"photo": data_url(photo, "JPEG"), "took": milliseconds_since(start)}
     photo, returned = translator.round_trip(sketch, "sketch_to_photo", seed, colours=colours)
     answer = {
-        "photo": data_url(put_back(prepared, photo)),
+        "photo": data_url(leave_empty(put_back(prepared, photo), empty)),
         "returned": data_url(put_back(prepared, returned)),
         "sheet": data_url(prepared.sheet),
         "remark": prepared.remark,
@@ -162,6 +167,12 @@ def answer_frame(translator: Translator, frame: Any, discriminators: Discriminat
             "sentence": f"{of_photo.sentence} {LEGEND}",
         }
     return answer
+
+
+def open_drawing(frame: Answer) -> tuple[Image.Image, Mask | None]:
+    """The drawing of a frame, and which parts of it stay empty. Raises ImageError."""
+    clean, empty = without_marks(np.asarray(open_frame(frame.get("image"))))
+    return Image.fromarray(clean), empty
 
 
 def seed_of(frame: Answer) -> int | None:
@@ -214,7 +225,8 @@ def answer_vary(translator: Translator, frame: Any) -> Answer:
     """
     frame = frame if isinstance(frame, dict) else {}
     colours = colours_of(frame, translator)
-    prepared = prepare(open_frame(frame.get("image")), CANVAS_SIDE, bool(frame.get("tidy")), colours)
+    drawing, empty = open_drawing(frame)
+    prepared = prepare(drawing, CANVAS_SIDE, bool(frame.get("tidy")), colours)
     sketch = prepared.sketch
     return {
         "variations": [
@@ -223,7 +235,7 @@ def answer_vary(translator: Translator, frame: Any) -> Answer:
                 "seed": one.seed,
                 "sketch": None if one.sketch is sketch else data_url(put_back(prepared, one.sketch)),
                 "colours": one.colours and data_url(one.colours, "JPEG"),
-                "photo": data_url(put_back(prepared, one.photo)),
+                "photo": data_url(leave_empty(put_back(prepared, one.photo), empty)),
             }
             for one in variations(sketch, translator, seed_of(frame) or 0, colours)
         ]

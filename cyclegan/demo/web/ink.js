@@ -9,6 +9,7 @@ export const SIDE = 512;
 const [PHOTO_SIDE, MIN_SIDE] = [256, 16]; // pixels of such a photo: enough for its smoothed colours, and as the server asks
 export const BLACK = "#000000";
 export const WHITE = "#ffffff"; // the eraser's
+const EMPTY = "#d6def0"; // marks what stays paper: drawing/empty.py
 const COLOURFUL = 28; // difference between channels, of 255: what has less is a black or grey line
 
 // A sheet has two layers: black lines lie over the colours, as in the drawings of the training, whatever came first.
@@ -16,17 +17,29 @@ const COLOURFUL = 28; // difference between channels, of 255: what has less is a
 export const newLayer = () =>
   Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE }).getContext("2d", { willReadFrequently: true });
 export const newSheet = () => ({ lines: newLayer(), colours: newLayer() });
+const hatching = hatched(8);
 const pictures = new Map(); // the sheets of pictures, by their data URLs
 
 const layersOf = ({ lines, colours }, one) => (one === WHITE ? [lines, colours] : [one === BLACK ? lines : colours]);
 const midpoint = (a, b) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
+
+/** A tile of white paper with slanting lines in the colour of EMPTY. */
+function hatched(side) {
+  const tile = Object.assign(document.createElement("canvas"), { width: side, height: side });
+  const paper = tile.getContext("2d");
+  paper.fillStyle = WHITE;
+  paper.fillRect(0, 0, side, side);
+  paper.fillStyle = EMPTY;
+  for (let y = 0; y < side; y += 1) for (let x = 0; x < side / 2; x += 1) paper.fillRect((x + y) % side, y, 1, 1);
+  return tile;
+}
 
 /** Draws the part of a stroke that its point number i completes: a curve from midpoint to midpoint. */
 export function inkPoint(onto, { points, width, colour }, i) {
   const [before, here] = [points[Math.max(i - 1, 0)], points[i]];
   for (const paper of layersOf(onto, colour)) {
     paper.globalCompositeOperation = colour === WHITE ? "destination-out" : "source-over";
-    paper.strokeStyle = colour;
+    paper.strokeStyle = colour === EMPTY ? paper.createPattern(hatching, "repeat") : colour;
     paper.lineCap = paper.lineJoin = "round";
     paper.lineWidth = width * (here[2] ?? 1);
     paper.beginPath();
