@@ -356,7 +356,7 @@ class Translator:
     def _warm_up(self) -> None:
         """The first run at a shape selects kernels and fills caches: better now than while somebody waits."""
         small, full = self.config.image_size, self.config.photo_side
-        sheets: list[tuple[Direction, int]] = [("photo_to_sketch", small), ("sketch_to_photo", small)]
+        sheets: list[tuple[Direction, int]] = [("sketch_to_photo", small), ("photo_to_sketch", small)]
         sheets += [("sketch_to_photo", full)] if full > small else []
         for direction, side in sheets:
             sheet, name = self._prepared(np.full((side, side, 3), 255, np.uint8), direction), GENERATOR_FILES[direction]
@@ -371,7 +371,7 @@ class Translator:
                         f"{name} computes values that are not finite from a white sheet; train it again."
                     )
                 took = time.perf_counter() - start
-        self.follows_pen = took <= LIVE_SECONDS
+        self.follows_pen = full == small or took <= LIVE_SECONDS
 
 
 def _bounded(size: tuple[int, int], least: int) -> tuple[int, int]:
