@@ -47,7 +47,7 @@ def open_page(browser: Browser, url: str, **options: Any) -> tuple[Page, list[st
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", lambda request: None if request.url.startswith(local) else faults.append(request.url))
     page.goto(url)
-    page.wait_for_selector("canvas.ink")
+    page.wait_for_selector(".draw.empty")  # its modules have begun, and listen
     return page, faults
 
 
