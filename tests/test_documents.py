@@ -54,3 +54,7 @@ def test_links_between_documents_lead_somewhere() -> None:
     for document in ("README.md", "weights/README.md", "docs/training-log.md", "CONTRIBUTING.md", "examples/README.md"):
         for target in re.findall(r"\]\((?!https?:|#)([^)\s]+)\)", text(document)):
             assert ((ROOT / document).parent / target.partition("#")[0]).exists(), f"{document}: {target}"
+
+
+def test_the_shipped_config_names_no_folder_of_who_trained_it() -> None:
+    assert not re.search(r'"(/|[A-Za-z]:\\\\|~)', text("weights/config.json"))
