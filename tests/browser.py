@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,15 @@ def open_page(browser: Browser, url: str, **options: Any) -> tuple[Page, list[st
     page.goto(url)
     page.wait_for_selector(".draw.empty")  # its modules have begun, and listen
     return page, faults
+
+
+@contextmanager
+def fresh_page(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
+    """`open_page` for a while; an AssertionError if anything went wrong on it, whatever else was checked."""
+    page, faults = open_page(browser, url, **options)
+    yield page
+    page.context.close()
+    assert faults == []
 
 
 def drawing_area(page: Page) -> tuple[float, float, float]:

@@ -14,7 +14,7 @@ from cyclegan.demo.menu import Menu
 from cyclegan.demo.page import build_demo
 from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, save_weights
-from tests.browser import CHROMIUM_FLAGS, chromium_path, open_page, serve
+from tests.browser import CHROMIUM_FLAGS, chromium_path, fresh_page, serve
 from tests.conftest import TINY
 
 
@@ -66,8 +66,5 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    """A fresh page; the test fails if anything went wrong on it, whatever else it checked."""
-    page, faults = open_page(browser, url)
-    yield page
-    page.context.close()
-    assert faults == []
+    with fresh_page(browser, url) as page:
+        yield page

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import zlib
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 SIZE = (60, 40)
+
+
+def save(picture: Image.Image, path: Path, **options: Any) -> Path:
+    """Save ``picture``, with the folders on the way; returns ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, **options)
+    return path
 
 
 def ramp(top: int = 255) -> np.ndarray:

@@ -10,23 +10,14 @@ import pytest
 from PIL import Image
 
 from cyclegan import images
-from cyclegan.config import ConfigError, DataConfig
+from cyclegan.config import ConfigError
 from cyclegan.training import files
 from cyclegan.training.data import UnpairedImages, samples
 from cyclegan.training.files import find_images, open_photo
-from tests.pictures import encoded
+from tests.pictures import encoded, save
+from tests.training_fixtures import data_config
 
 MakePhoto = Callable[..., Image.Image]
-
-
-def config(photos: Path, **settings) -> DataConfig:
-    return DataConfig(**{"photos": photos, "size": 64, "batch": 2, "workers": 0, "held_out": 0} | settings)
-
-
-def save(picture: Image.Image, path: Path, **options) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, **options)
-    return path
 
 
 def names(paths: list[Path]) -> list[str]:
@@ -49,17 +40,17 @@ def test_headers_are_read_once_and_again_when_a_file_changed(
     monkeypatch.setattr(files, "_read_header", counted)
     for expected in (["0.png", "1.png", "2.png", "3.png", "bad.jpg"], []):
         read.clear()
-        found = find_images(config(folder), index)
+        found = find_images(data_config(folder), index)
         assert sorted(read) == expected
         assert names(found.training.photos) == ["0.png", "1.png", "2.png", "3.png"]
     save(make_photo((60, 60)), folder / "bad.jpg")
     os.utime(folder / "0.png", ns=(1, 1))
     read.clear()
-    assert len(find_images(config(folder), index).training.photos) == 5
+    assert len(find_images(data_config(folder), index).training.photos) == 5
     assert sorted(read) == ["0.png", "bad.jpg"]
     for damage in ("{", "[1]", '{"a": 1}'):
         index.write_text(damage)
-        assert len(find_images(config(folder), index).training.photos) == 5
+        assert len(find_images(data_config(folder), index).training.photos) == 5
 
 
 def test_no_pixel_is_decoded_to_list_files(tmp_path: Path, make_photo: MakePhoto, monkeypatch) -> None:
@@ -70,7 +61,7 @@ def test_no_pixel_is_decoded_to_list_files(tmp_path: Path, make_photo: MakePhoto
         raise AssertionError("decoded")
 
     monkeypatch.setattr(images, "open_image", decoded)
-    assert len(find_images(config(tmp_path)).training.photos) == 2
+    assert len(find_images(data_config(tmp_path)).training.photos) == 2
 
 
 def test_nested_linked_and_unicode_names(tmp_path: Path, make_photo: MakePhoto) -> None:
@@ -84,10 +75,10 @@ def test_nested_linked_and_unicode_names(tmp_path: Path, make_photo: MakePhoto) 
     (folder / "broken.png").symlink_to(tmp_path / "nowhere.png")
     raw = os.fsencode(folder) + b"/latin-\xe9.png"
     Path(os.fsdecode(raw)).write_bytes(encoded(make_photo()).getvalue())
-    found = find_images(config(folder), tmp_path / "index.json").training
+    found = find_images(data_config(folder), tmp_path / "index.json").training
     assert len(found.photos) == 4
     assert {"c.png", "file.png", "été 🎨.png"} < set(names(found.photos))
-    assert find_images(config(folder), tmp_path / "index.json").fingerprint
+    assert find_images(data_config(folder), tmp_path / "index.json").fingerprint
 
 
 def test_every_kind_of_picture_is_learnt_from(tmp_path: Path, make_photo: MakePhoto, caplog) -> None:
@@ -104,7 +95,7 @@ def test_every_kind_of_picture_is_learnt_from(tmp_path: Path, make_photo: MakePh
     whole = encoded(photo, "JPEG").getvalue()
     (tmp_path / "truncated.jpg").write_bytes(whole[: len(whole) * 2 // 3])  # its header is whole
     with caplog.at_level(logging.WARNING):
-        data = UnpairedImages(config(tmp_path), 0)
+        data = UnpairedImages(data_config(tmp_path), 0)
     assert not caplog.records
     assert len(data.photos) == 8
     assert {data[number]["photo"].shape for number in range(16)} == {(3, 64, 64)}
@@ -129,7 +120,7 @@ def test_trainA_and_trainB_are_two_unpaired_domains(tmp_path: Path, make_photo: 
         for domain in "AB":
             for number in range(count):
                 save(make_photo((40, 40)), tmp_path / f"{split}{domain}" / f"{number}_{domain}.jpg")
-    found = find_images(config(tmp_path, paired_prob=0))
+    found = find_images(data_config(tmp_path, paired_prob=0))
     assert names(found.training.photos) == ["0_B.jpg", "1_B.jpg", "2_B.jpg"]
     assert names(found.training.sketches) == ["0_A.jpg", "1_A.jpg", "2_A.jpg"]
     assert names(found.held_out.photos) == ["0_B.jpg", "1_B.jpg"]
@@ -143,7 +134,7 @@ def test_pictures_side_by_side_are_pairs(tmp_path: Path, crop_from: int | None) 
     for number in range(3):
         save(picture, tmp_path / "train" / f"{number}_AB.jpg", quality=100)
     save(picture, tmp_path / "val" / "9_AB.jpg")
-    settings = config(tmp_path, crop_from=crop_from, min_scale=1)
+    settings = data_config(tmp_path, crop_from=crop_from, min_scale=1)
     found = find_images(settings)
     assert str(found).startswith("3 photos and 3 sketches to train on, 1 photos kept back (pictures A|B")
     data = UnpairedImages(settings, 0, found.training)
@@ -163,7 +154,7 @@ def test_same_names_in_two_folders_are_pairs(tmp_path: Path, make_photo: MakePho
         save(make_photo((40, 40), number), tmp_path / "photos" / "kind" / f"{number}.jpg")
         if number:
             save(make_drawing((40, 40)), tmp_path / "drawn" / "kind" / f"{number}.png")
-    settings = config(tmp_path / "photos", sketches=tmp_path / "drawn", held_out=0.3)
+    settings = data_config(tmp_path / "photos", sketches=tmp_path / "drawn", held_out=0.3)
     with caplog.at_level(logging.WARNING):
         found = find_images(settings)
     assert "1 photos have no sketch of their name" in caplog.text
@@ -184,7 +175,7 @@ def test_both_of_a_pair_move_alike(tmp_path: Path) -> None:
     for folder in ("photos", "drawn"):
         save(block, tmp_path / folder / "a.png")
     for crop_from in (None, 80):
-        data = UnpairedImages(config(tmp_path / "photos", sketches=tmp_path / "drawn", crop_from=crop_from), 0)
+        data = UnpairedImages(data_config(tmp_path / "photos", sketches=tmp_path / "drawn", crop_from=crop_from), 0)
         for number in range(6):
             sample = data[number]
             assert (sample["photo"] - sample["sketch"]).abs().max() < 0.02
@@ -198,19 +189,19 @@ def test_a_manifest_names_photos_sketches_and_splits(tmp_path: Path, make_photo:
     file.write_text(
         "photo,sketch,split\ndeep/a.png,deep/s.png,train\ndeep/b.png,deep/s.png,\ndeep/c.png,deep/s.png,test\n"
     )
-    found = find_images(config(file))
+    found = find_images(data_config(file))
     assert names(found.training.photos) == ["a.png", "b.png"]
     assert names(found.held_out.photos) == ["c.png"]
     assert names(list(found.training.sketch_of.values())) == ["s.png", "s.png"]
     file.write_text("photo,sketch\ndeep/a.png,\ndeep/b.png,\n,deep/s.png\ndeep/gone.png,\n")
     with caplog.at_level(logging.WARNING):
-        found = find_images(config(file))
+        found = find_images(data_config(file))
     assert "“gone.png” cannot be read: No such file or directory." in caplog.text
     assert (names(found.training.photos), names(found.training.sketches)) == (["a.png", "b.png"], ["s.png"])
     assert not found.training.sketch_of
     file.write_text("image\nx.png\n")
     with pytest.raises(ConfigError, match=r"list\.csv needs a first line with the columns photo"):
-        find_images(config(file))
+        find_images(data_config(file))
 
 
 def test_crops_are_of_the_resized_image_and_never_turned(tmp_path: Path) -> None:
@@ -218,7 +209,9 @@ def test_crops_are_of_the_resized_image_and_never_turned(tmp_path: Path) -> None
     picture = np.stack(np.broadcast_arrays(ramp[None, :], ramp[:, None], np.uint8(77)), axis=-1)
     for folder in ("photos", "others"):
         save(Image.fromarray(picture), tmp_path / folder / "a.png")
-    settings = config(tmp_path / "photos", sketches=tmp_path / "others", paired_prob=0, crop_from=72, match_names=False)
+    settings = data_config(
+        tmp_path / "photos", sketches=tmp_path / "others", paired_prob=0, crop_from=72, match_names=False
+    )
     data, mirrored = UnpairedImages(settings, 0), set()
     for number in range(12):
         sample = data[number]
@@ -230,4 +223,4 @@ def test_crops_are_of_the_resized_image_and_never_turned(tmp_path: Path) -> None
         mirrored.add(bool(sample["photo"][0, 0, 0] > sample["photo"][0, 0, -1]))
     assert mirrored == {True, False}
     with pytest.raises(ValueError, match="crop_from is 32, smaller than size, 64"):
-        config(tmp_path, crop_from=32)
+        data_config(tmp_path, crop_from=32)

@@ -20,7 +20,7 @@ from cyclegan.demo.menu import MAX_LOADED, Menu
 from cyclegan.demo.page import build_demo
 from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, WeightsError, save_weights
-from tests.browser import PHOTO, ZIGZAG, draw, open_page, picture, serve
+from tests.browser import PHOTO, ZIGZAG, draw, fresh_page, picture, serve
 from tests.conftest import TINY, make_networks
 from tests.test_accessibility import violations
 
@@ -142,10 +142,8 @@ def served(folders: dict[str, Path]) -> Iterator[str]:
 
 @pytest.fixture
 def several(browser: Browser, served: str) -> Iterator[Page]:
-    page, faults = open_page(browser, served)
-    yield page
-    page.context.close()
-    assert faults == []
+    with fresh_page(browser, served) as page:
+        yield page
 
 
 def choose(page: Page, name: str) -> None:

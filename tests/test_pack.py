@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclegan.config import ConfigError, DataConfig
+from cyclegan.config import ConfigError
 from cyclegan.drawing import tracing
 from cyclegan.training import data as training_data
 from cyclegan.training import pack as packs
@@ -17,19 +17,11 @@ from cyclegan.training.data import UnpairedImages, batches
 from cyclegan.training.files import find_images
 from cyclegan.training.pack import INDEX, Pack
 from cyclegan.training.packing import pack
-from tests.pictures import encoded
+from tests.pictures import encoded, save
+from tests.training_fixtures import data_config
 from train.pack import main
 
 MakePhoto = Callable[..., Image.Image]
-
-
-def config(photos: Path, **settings) -> DataConfig:
-    return DataConfig(**{"photos": photos, "size": 64, "batch": 2, "workers": 0, "held_out": 0} | settings)
-
-
-def save(picture: Image.Image, path: Path, **options) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, **options)
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -72,7 +64,7 @@ def test_without_loss_samples_are_those_of_the_folders_bit_for_bit(
 ) -> None:
     out = tmp_path / "out"
     pack(folder, out, sketches, scenes, size=size, lossless=True, workers=1)
-    settings = config(folder, sketches=sketches, paired_prob=0.6, scenes=scenes, scene_prob=0.3, paste_prob=0.5)
+    settings = data_config(folder, sketches=sketches, paired_prob=0.6, scenes=scenes, scene_prob=0.3, paste_prob=0.5)
     settings = settings.model_copy(update={"size": size})
     found, packed = find_images(settings), find_images(settings.model_copy(update={"photos": out}))
     assert found.fingerprint == packed.fingerprint
@@ -85,7 +77,7 @@ def test_with_loss_samples_are_nearly_those_of_the_folder(folder: Path, tmp_path
     """The same lines, and photos within 2 of 255 on average."""
     pack(folder, tmp_path / "out", workers=1)
     settings = {"hint_prob": 0, "size": 128}
-    one, other = (UnpairedImages(config(photos, **settings), 0) for photos in (folder, tmp_path / "out"))
+    one, other = (UnpairedImages(data_config(photos, **settings), 0) for photos in (folder, tmp_path / "out"))
     for number in range(8):
         here, there = one[number], other[number]
         assert 127.5 * (here["photo"] - there["photo"]).abs().mean() < 2
@@ -103,14 +95,14 @@ def test_nothing_is_traced_again(folder: Path, scenes: Path, tmp_path: Path, mon
     monkeypatch.setattr(training_data, "trace_at_work_size", traced)
     monkeypatch.setattr(training_data, "coherent_lines", traced)
     monkeypatch.setattr(tracing, "trace", traced)
-    data = UnpairedImages(config(tmp_path / "out", scenes=Path("elsewhere"), fine_prob=0.5, paste_prob=1), 0)
+    data = UnpairedImages(data_config(tmp_path / "out", scenes=Path("elsewhere"), fine_prob=0.5, paste_prob=1), 0)
     assert len([data[number] for number in range(16)]) == 16
     assert not data._drawings
 
 
 def test_workers_map_the_pack_for_themselves(folder: Path, tmp_path: Path) -> None:
     pack(folder, tmp_path / "out", workers=1)
-    settings = config(tmp_path / "out")
+    settings = data_config(tmp_path / "out")
     data = UnpairedImages(settings, 0)
     assert len(pickle.dumps(data.listing.pack)) < 1000
     (batch,) = batches(UnpairedImages(settings.model_copy(update={"workers": 1}), 0), 0, 1)
@@ -129,10 +121,10 @@ def test_layouts_are_known_again(tmp_path: Path, make_photo: MakePhoto, side: in
         save(both, tmp_path / "both" / "val" / f"{number}.png")
     for root, settings in (("domains", {"paired_prob": 0}), ("both", {})):
         pack(tmp_path / root, tmp_path / f"{root}.pack", lossless=True, workers=1)
-        found, packed = (find_images(config(tmp_path / name, **settings)) for name in (root, f"{root}.pack"))
+        found, packed = (find_images(data_config(tmp_path / name, **settings)) for name in (root, f"{root}.pack"))
         assert packed.layout == f"{found.layout}, packed"
         assert len(packed.held_out.photos) == len(found.held_out.photos) > 0
-        one, other = (UnpairedImages(config(tmp_path), 0, listing.training) for listing in (found, packed))
+        one, other = (UnpairedImages(data_config(tmp_path), 0, listing.training) for listing in (found, packed))
         assert all(equal(one[number], other[number]) for number in range(4))
 
 
@@ -143,12 +135,12 @@ def test_what_cannot_be_opened_is_left_out_and_named(folder: Path, tmp_path: Pat
         assert main([str(folder), str(tmp_path / "out"), "--workers", "1"]) == 0
     assert "Left out:\n  “cut.jpg” is damaged or cut short and cannot be decoded." in caplog.text
     assert "6 photos in" in caplog.text
-    assert len(find_images(config(tmp_path / "out")).training.photos) == 5
+    assert len(find_images(data_config(tmp_path / "out")).training.photos) == 5
 
 
 def test_a_pack_of_smaller_photos_says_so(folder: Path, tmp_path: Path, caplog) -> None:
     pack(folder, tmp_path / "out", workers=1)
-    find_images(config(tmp_path / "out", size=512))
+    find_images(data_config(tmp_path / "out", size=512))
     assert "The pack's photos have 256 pixels, fewer than the 512 to train at" in caplog.text
 
 
@@ -157,7 +149,7 @@ def test_a_pack_is_of_many_files_and_shut_at_an_error(folder: Path, tmp_path: Pa
     out = tmp_path / "out"
     pack(folder, out, workers=1)
     assert len(list(out.iterdir())) > 3
-    one, other = (UnpairedImages(config(photos, hint_prob=0), 0) for photos in (folder, out))
+    one, other = (UnpairedImages(data_config(photos, hint_prob=0), 0) for photos in (folder, out))
     assert (one[3]["photo"] - other[3]["photo"]).abs().mean() < 0.02
     with pytest.raises(ConfigError, match="is not empty"):
         pack(folder, out, workers=1)
@@ -186,9 +178,9 @@ def test_a_damaged_pack_is_one_sentence(folder: Path, tmp_path: Path) -> None:
             with pytest.raises(
                 ConfigError, match=r"is a damaged pack \(.*\): make it again with python -m train\.pack"
             ):
-                find_images(config(out))
+                find_images(data_config(out))
         (out / name).write_bytes(whole)
-    assert find_images(config(out)).training.photos
+    assert find_images(data_config(out)).training.photos
 
 
 def test_a_damaged_picture_is_replaced_by_others(folder: Path, tmp_path: Path) -> None:
@@ -202,7 +194,7 @@ def test_a_damaged_picture_is_replaced_by_others(folder: Path, tmp_path: Path) -
     for sentence, part in parts.items():
         assert whole.count(part) == 1
         file.write_bytes(whole.replace(part, b"\xff" * len(part)))
-        data = UnpairedImages(config(out), 0)
+        data = UnpairedImages(data_config(out), 0)
         (problem,) = {problem for number in range(10) for problem in data.sample(number)[1]}
         assert problem.startswith(sentence)
         del data

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,11 @@ from cyclegan.config import DataConfig, DiscriminatorConfig, GeneratorConfig, Lo
 
 CPU = torch.device("cpu")
 LOSSES = LossConfig(paired_sketch=1, paired_photo=1, colour=1, feature_matching=1)
+
+
+def data_config(photos: Path, **settings: Any) -> DataConfig:
+    """Of ``photos``, all of them to train on, small and without workers; ``settings`` change that."""
+    return DataConfig(**{"photos": photos, "size": 64, "batch": 2, "workers": 0, "held_out": 0} | settings)
 
 
 @pytest.fixture
