@@ -6,11 +6,11 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from cyclegan.drawing.inking import SHIFT, fixed_point
 from cyclegan.drawing.normalise import NormalisedDrawing, normalise
-from cyclegan.images import fit_square
+from cyclegan.images import Box, fit_square
 
 SIZE = 256
 RED = (220, 40, 40)
@@ -305,6 +305,20 @@ def test_lines_that_leave_the_sheet_stay() -> None:
     ink = black(normalise(Image.fromarray(pixels), SIZE).sheet)
     assert ink[28:33].any(axis=0).all()
     assert ink[:25, 147:153].any(axis=1).all()
+
+
+@pytest.mark.parametrize("width", [4, 6, 10])
+@pytest.mark.parametrize("region", [None, (0, 85, 512, 427)])
+def test_lines_along_the_edge_stay(width: int, region: Box | None) -> None:
+    """They are no scanner's edge, which lies along most of a side."""
+    sheet = Image.new("RGB", (512, 512), "white")
+    pen = ImageDraw.Draw(sheet)
+    pen.ellipse((150, 120, 330, 330), outline=0, width=width)
+    pen.line([(2, 180), (2, 330), (60, 330), (60, 180), (2, 180)], fill=0, width=width)
+    treatment = normalise(sheet, 256, region)
+    assert "edge" not in treatment.remark
+    left = np.asarray(treatment.sheet.convert("L"))[:, :4]
+    assert (left.min(axis=1) < 128).sum() > 60
 
 
 # --- icons ----------------------------------------------------------------------------------------------------------

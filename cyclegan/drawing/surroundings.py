@@ -9,7 +9,8 @@ from cyclegan.images import RGBArray
 Layer = NDArray  # H×W uint8
 
 SIDE = 256  # pixels along the longer side: the paper's outline needs no more
-THICK = 11  # of these: what is wider, or lies so long on the picture's edge, is no line
+THICK = 11  # of these: what is wider is no line
+BAND = 0.5  # share of a side along which a scanner's edge lies on it at least
 SMALLEST = 0.2  # share of the picture that is paper at least
 SOLID = 0.3  # share of the paper that is light itself; a white outline on black encloses the dark
 CONVEX = 0.94  # the paper's area : its convex hull's, bent corners and fingers included
@@ -40,8 +41,7 @@ def _cut(pixels: RGBArray) -> RGBArray | None:
     darkest = small.min(axis=2)
     dark = cv2.threshold(darkest, 0, 1, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)[1]
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (THICK, THICK))
-    wide = cv2.copyMakeBorder(dark, THICK, THICK, THICK, THICK, cv2.BORDER_CONSTANT, value=1)  # keeps an edge's band
-    thick = cv2.morphologyEx(wide, cv2.MORPH_OPEN, kernel)[THICK:-THICK, THICK:-THICK].copy()
+    thick = cv2.morphologyEx(dark, cv2.MORPH_OPEN, kernel, borderValue=0) | _bands(dark, kernel)
     paper = _light_part(thick)
     if paper is None or _step(paper, darkest) < STEP:
         paper = _light_part(dark)
@@ -52,6 +52,17 @@ def _cut(pixels: RGBArray) -> RGBArray | None:
     shape = pixels.shape[1::-1]
     mask = cv2.resize(inside * np.uint8(255), shape, interpolation=cv2.INTER_LINEAR) > 127
     return np.where(mask[..., None], pixels, cv2.resize(filled, shape, interpolation=cv2.INTER_LINEAR))
+
+
+def _bands(dark: Layer, kernel: Layer) -> Layer:
+    """1 where what is dark lies on the picture's edge, however narrow, along most of a side: shorter ones are lines."""
+    wide = cv2.copyMakeBorder(dark, THICK, THICK, THICK, THICK, cv2.BORDER_CONSTANT, value=1)
+    on_edge = cv2.morphologyEx(wide, cv2.MORPH_OPEN, kernel)[THICK:-THICK, THICK:-THICK].copy()
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(on_edge, connectivity=8)
+    height, width = dark.shape
+    long = (stats[:, cv2.CC_STAT_WIDTH] >= BAND * width) | (stats[:, cv2.CC_STAT_HEIGHT] >= BAND * height)
+    long[0] = False
+    return long[labels].astype(np.uint8)
 
 
 def _light_part(dark: Layer) -> Layer | None:
