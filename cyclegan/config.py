@@ -288,16 +288,16 @@ class TrainConfig(Frozen):
     keep_checkpoints: PositiveInt = 2
     """Checkpoints kept, the newest included: if that is damaged, the one before takes its place."""
 
+    @property
+    def previews(self) -> bool:
+        """Whether G learns as it paints previews: a super-resolution that it has stays as it was."""
+        return self.generator.super_resolution and not self.super_resolution_only
+
     @model_validator(mode="after")
     def _crops_have_no_colour_map(self) -> TrainConfig:
         if self.data.crop_from and self.generator.colour_map:
             raise ValueError("data.crop_from is for images as they are, without colour map: generator.colour_map=false")
         return self
-
-    @property
-    def previews(self) -> bool:
-        """Whether G learns as it paints previews: a super-resolution that it has stays as it was."""
-        return self.generator.super_resolution and not self.super_resolution_only
 
     @model_validator(mode="after")
     def _something_learns(self) -> TrainConfig:
@@ -320,18 +320,17 @@ class WeightsConfig(Frozen):
     discriminator: DiscriminatorConfig
     image_size: Side
     """Side in pixels of the square sheet on which the networks know objects."""
-
-    @property
-    def photo_side(self) -> int:
-        """Side in pixels of the photo that G paints of such a sheet, and of the sketch that it is given for it."""
-        return self.image_size * (2 if self.generator.super_resolution else 1)
-
     colour_hints: bool
     """Whether a coloured stroke in the drawing tells the colour."""
     sha256: dict[str, str] = {}
     """Of each weight file, by name."""
     training: dict[str, Any] = {}
     """What trained it: the run's own settings and figures. For people; code reads ``data.held_out`` alone."""
+
+    @property
+    def photo_side(self) -> int:
+        """Side in pixels of the photo that G paints of such a sheet, and of the sketch that it is given for it."""
+        return self.image_size * (2 if self.generator.super_resolution else 1)
 
 
 def load_train_config(path: Path, overrides: list[str] = []) -> TrainConfig:  # noqa: B006 (only read)

@@ -119,10 +119,9 @@ class Translator:
         size = self.config.photo_side
         version = self.config.sha256.get("generator_G.pth", "")[:8] or "unversioned"
         precision = str(self._dtype).removeprefix("torch.")
-        self.follows_pen = True
-        """Whether photos at full size do, as measured when this was made; if not, previews should."""
         self.description = f"{weights.origin} ({version}), {size}×{size} pixels, {self._device.type} in {precision}"
-        self._warm_up()
+        self.follows_pen = self._warm_up() <= LIVE_SECONDS
+        """Whether photos at full size do, as measured when this was made; if not, previews should."""
         log.info("translating with %s", self.description)
 
     @classmethod
@@ -353,8 +352,11 @@ class Translator:
         network = fold_batch_norms(network.eval().requires_grad_(False))
         return network.to(self._device, self._dtype).to(memory_format=torch.channels_last)
 
-    def _warm_up(self) -> None:
-        """The first run at a shape selects kernels and fills caches: better now than while somebody waits."""
+    def _warm_up(self) -> float:
+        """The first run at a shape selects kernels and fills caches: better now than while somebody waits.
+
+        Returns the seconds that the super-resolution's photo then takes, 0 if there is none.
+        """
         small, full = self.config.image_size, self.config.photo_side
         sheets: list[tuple[Direction, int]] = [("sketch_to_photo", small), ("photo_to_sketch", small)]
         sheets += [("sketch_to_photo", full)] if full > small else []
@@ -371,7 +373,7 @@ class Translator:
                         f"{name} computes values that are not finite from a white sheet; train it again."
                     )
                 took = time.perf_counter() - start
-        self.follows_pen = full == small or took <= LIVE_SECONDS
+        return took if full > small else 0.0
 
 
 def _bounded(size: tuple[int, int], least: int) -> tuple[int, int]:

@@ -178,8 +178,7 @@ def cycle_error(pictures: Pictures, returned: Pictures) -> float:
 
 def outline_rise(photo: NDArray[np.uint8], drawing: Drawing) -> float:
     """Median distance, in pixels, in which an H×W×3 ``photo`` goes from 10% to 90% of the step from the paper to the
-    object across the closed outlines of its H×W ``drawing``; nan where no outline has a step. The rise distance of an
-    edge as ISO 12233 defines it.
+    object across the closed outlines of its H×W ``drawing``; nan where no outline has a step.
     """
     grey, mask = _grey(photo).astype(np.float32), drawing.mask()
     away = np.arange(-RISE_REACH, RISE_REACH + RISE_STEP, RISE_STEP, dtype=np.float32)

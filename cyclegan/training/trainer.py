@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +16,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cyclegan import losses
 from cyclegan.colour.colour_map import colour_maps, condition, without_colour_strokes
-from cyclegan.config import ConfigError, LossConfig, TrainConfig
-from cyclegan.models import Discriminator, Generator, Window, cut
+from cyclegan.config import ConfigError, TrainConfig
+from cyclegan.models import Discriminator, Generator, Window
 from cyclegan.training.data import Batch
 from cyclegan.training.image_pool import ImagePool
 from cyclegan.training.perceptual import PerceptualFeatures
 from cyclegan.training.processes import ALONE, Processes, synchronise_norms
 from cyclegan.training.projected import ProjectedDiscriminator
+from cyclegan.training.schedule import Schedule, learning_rate
+from cyclegan.training.windows import corners_about, cut_to_windows, windows_at
 
 TEXTURE_LAYERS = 3
 """How many of the ImageNet network's feature maps, from the shallowest, are fine enough to tell a texture."""
@@ -33,7 +33,6 @@ DECIDING = ("paired", "coloured")
 """What of a batch says which terms there are: it stays on the CPU, or each decision would wait for the device."""
 
 BatchNorm = nn.BatchNorm2d | nn.SyncBatchNorm
-Domain = Literal["photo", "sketch"]
 Images = dict[str, Tensor]
 """``fake_photo``, ``fake_sketch`` and, in their steps, ``cycled_sketch``, ``cycled_photo``, ``same_photo``,
 ``same_sketch``: B×3×H×W in [-1, 1]."""
@@ -43,41 +42,6 @@ Judged = dict[str, tuple[list[Tensor], list[Tensor]]]
 """A discriminator's feature maps of the fakes and of the reals, by domain."""
 Losses = dict[str, Tensor]
 """Scalars by term and image scored: ``cycle/sketch``."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What a step trains: all the "every n-th step" rules of `LossConfig`."""
-
-    domains: tuple[Domain, ...]
-    """The domains whose generator (G of photos, F of sketches) and discriminator learn."""
-    cycle_sketch: bool
-    cycle_photo: bool
-    identity: bool
-
-    @classmethod
-    def of(cls, loss: LossConfig, step: int) -> Self:
-        intervals: dict[Domain, int] = {"photo": loss.photo_every, "sketch": loss.sketch_every}
-        even = step % 2 == 0
-        return cls(
-            domains=tuple(domain for domain, every in intervals.items() if every and step % every == 0),
-            cycle_sketch=loss.cycle_sketch > 0 and (even or not loss.alternate_cycles),
-            cycle_photo=loss.cycle_photo > 0 and not (even and loss.alternate_cycles),
-            identity=loss.identity > 0 and step % loss.identity_every == 0,
-        )
-
-
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """The generators' rate at ``step``: rising at first, if there is a warm-up, constant, then falling to zero.
-
-    Linear fall: CycleGAN, section 4; cosine: Loshchilov and Hutter, "SGDR", ICLR 2017, eq. 5, without restarts.
-    """
-    start = config.decay_from * config.steps
-    left = min(1.0, max(0.0, (config.steps - step) / max(1, config.steps - start)))
-    if config.schedule == "cosine":
-        left = (1 - math.cos(math.pi * left)) / 2
-    rising = min(1.0, (step + 1) / (config.warm_up * config.steps)) if config.warm_up else 1.0
-    return config.learning_rate * left * rising
 
 
 class CycleGAN:
@@ -167,48 +131,25 @@ class CycleGAN:
         if schedule.cycle_photo:
             whole["drawing_noise"] = self._drawing_noise(whole["photo"])
         if self.config.super_resolution_only:
-            whole["corners"] = self._corners(batch["lines"])
+            count, seed = self.config.windows, self.config.seed + self.global_step
+            whole["corners"] = corners_about(batch["lines"], count, self.config.window, seed)
         parts = [
             dict(zip(whole, part, strict=True)) for part in zip(*(t.chunk(count) for t in whole.values()), strict=True)
         ]
         if self.config.super_resolution_only:
-            parts = [self._cut_to_windows(part) for part in parts]
+            parts = [cut_to_windows(part, windows_at(part["corners"], self.config.window), DECIDING) for part in parts]
         pairs = torch.tensor([[part[name].sum() for name in DECIDING] for part in parts], dtype=torch.float32)
         mean = self.processes.add_up(pairs.sum(0)) / (count * self.processes.count)
         for part, own in zip(parts, pairs / mean, strict=True):
             part |= {f"{name}_weight": weight for name, weight in zip(DECIDING, own, strict=True)}
         return parts
 
-    def _corners(self, lines: Tensor) -> Tensor:
-        """B×windows×2: upper left corners, on even pixels, of windows about random points of the B×3×H×W ``lines``."""
-        random = torch.Generator().manual_seed(self.config.seed + self.global_step)
-        side, count = self.config.window, self.config.windows
-        centres = []
-        for drawing in lines[:, 0]:
-            inked = (drawing < 0).nonzero()
-            points = inked if len(inked) else (drawing <= 1).nonzero()
-            centres.append(points[torch.randint(len(points), (count,), generator=random)])
-        away = torch.randint(-side // 4, side // 4, (len(lines), count, 2), generator=random)
-        corners = torch.stack(centres) + away - side // 2
-        return corners.clamp(min=0, max=lines.shape[-1] - side) // 2 * 2
-
-    def _windows(self, batch: Batch) -> list[list[Window]]:
-        side = self.config.window
-        return [[(slice(y, y + side), slice(x, x + side)) for y, x in one] for one in batch["corners"].tolist()]
-
-    def _cut_to_windows(self, batch: Batch) -> Batch:
-        """What the photos in the windows are compared with. G's inputs stay whole, for all but its super-resolution."""
-        windows = self._windows(batch)
-        images = {name: cut(batch[name], windows) for name in ("photo", "lines", "traced")}
-        flags = {name: batch[name].repeat_interleave(self.config.windows) for name in DECIDING}
-        return batch | images | flags
-
     def _forward(self, batch: Batch, schedule: Schedule) -> Images:
         """Fakes from both generators and, if this step has them, cycled and identity-mapped images."""
         sketch, lines, photo, colours = batch["sketch"], batch["lines"], batch["photo"], batch["colour_map"]
         images = {}
         if "photo" in schedule.domains or schedule.cycle_sketch:
-            windows = self._windows(batch) if self.config.super_resolution_only else None
+            windows = windows_at(batch["corners"], self.config.window) if "corners" in batch else None
             images["fake_photo"] = self._paint(sketch, colours, batch["background"], windows)
         if "sketch" in schedule.domains or schedule.cycle_photo:
             images["fake_sketch"] = self._draw(photo, batch["detail"])
