@@ -248,7 +248,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     fixed = drawings.read_drawings(options.drawings, translator.config.image_size) if options.drawings else {}
     share = 1.0 if options.all else held_out.held_out_share(translator.config)
     photos = scenes.read_scenes(options.scenes, share, options.count) if options.scenes else []
-    sharp = scenes.read_scenes(options.scenes, share, options.count, scenes.SIDE) if options.scenes else []
+    full = translator.config.photo_side
+    sharp = scenes.read_scenes(options.scenes, share, options.count, full) if options.scenes else []
     result = report.evaluate(translator, material, extractor)
     if photos:
         result = scenes.with_scenes(result, translator, photos, extractor)

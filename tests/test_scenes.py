@@ -70,3 +70,10 @@ def test_scenes_are_those_kept_back(folder: Path) -> None:
         scenes.read_scenes(folder, 0.0, 5)
     with pytest.raises(ConfigError, match="there is no folder"):
         scenes.read_scenes(folder / "nowhere", 0.5, 5)
+
+
+def test_sharp_scenes_are_those_that_were_large_enough(tmp_path: Path) -> None:
+    for name, size in (("small", (90, 160)), ("large", (300, 200))):
+        Image.new("RGB", size, "red").save(tmp_path / f"{name}.png")
+    assert [scene.shape for scene in scenes.read_scenes(tmp_path, 1.0, 5, sharp=150)] == [(150, 225, 3)]
+    assert scenes.read_scenes(tmp_path, 1.0, 5, sharp=400) == []

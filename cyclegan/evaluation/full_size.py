@@ -30,7 +30,7 @@ def with_full_size(report: Report, translator: Translator, held_out: HeldOut, sc
     """``report`` with rows of G at its full size, if it has a super-resolution, and a sheet: drawing, preview, photo.
 
     Columns: photos, G's; preview, what super-resolution starts from, enlarged; floor, real ones. ``scenes`` (H×W×3)
-    are at least that large.
+    have detail at that size.
     """
     side = translator.config.photo_side
     if side == translator.config.image_size:

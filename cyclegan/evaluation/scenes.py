@@ -103,10 +103,10 @@ def middle(scene: RGBArray) -> Image.Image:
     return Image.fromarray(scene).crop((left, top, left + side, top + side))
 
 
-def read_scenes(folder: Path, share: float, count: int, least: int = 0) -> list[RGBArray]:
+def read_scenes(folder: Path, share: float, count: int, sharp: int | None = None) -> list[RGBArray]:
     """At most ``count`` photos of ``folder`` that a ``share`` held out keeps back, SIDE pixels along the longer side.
 
-    ``least``: pixels that the longer side of a photo must have had before.
+    ``sharp``: instead, those alone that are sharp at so many pixels along the shorter side, with as many there.
 
     Raises:
         ConfigError: there is no folder, or none is kept back.
@@ -115,9 +115,9 @@ def read_scenes(folder: Path, share: float, count: int, least: int = 0) -> list[
     scenes = []
     for path in paths:
         photo = images.to_rgb(images.open_image(path))
-        if max(photo.size) < least:
+        if sharp and min(photo.size) < sharp:
             continue
-        scale = SIDE / max(photo.size)
+        scale = sharp / min(photo.size) if sharp else SIDE / max(photo.size)
         size = (max(round(photo.width * scale), 1), max(round(photo.height * scale), 1))
         scenes.append(np.asarray(images.resize(photo, size)))
     if not paths:
