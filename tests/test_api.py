@@ -111,7 +111,6 @@ def test_curl_as_the_readme_has_it(server: Server, tmp_path: Path) -> None:
 
 def test_mcp_tools(weights_folder: Path, drawing: Path) -> None:
     """Each endpoint is a tool, and its picture may be a data URL."""
-    pytest.importorskip("mcp", reason="needs the extra mcp")
     with running_server(str(weights_folder), "--mcp") as server:
         _ask_mcp(server, drawing)
 
