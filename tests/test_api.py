@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,8 @@ def _ask_mcp(server: Server, drawing: Path) -> None:
             refused = await session.call_tool("photo_to_sketch", {"picture": url, "detail": 2})
             return tools, made, refused
 
-    tools, made, refused = asyncio.run(ask())
+    with ThreadPoolExecutor(1) as thread:  # Playwright's loop runs in this one, where a browser was used before
+        tools, made, refused = thread.submit(asyncio.run, ask()).result()
     assert [tool.name for tool in tools] == [name.strip("/") for name in ENDPOINTS]
     assert all("description" in tool.inputSchema["properties"]["picture"] for tool in tools)
     picture = next(part for part in made.content if part.type == "image")
