@@ -12,7 +12,7 @@ from PIL import Image
 from cyclegan.config import TrainConfig
 from cyclegan.training import loop
 from cyclegan.training.data import Batch, UnpairedImages, samples
-from cyclegan.training.doctor import PLATEAU_ROWS, Doctor
+from cyclegan.training.doctor import PLATEAU_ROWS, WORSE_SHEETS, Doctor
 from cyclegan.training.files import find_images
 from cyclegan.training.loop import train
 from cyclegan.training.trainer import CycleGAN
@@ -114,6 +114,45 @@ def test_early_stop_saves_and_ends(config: TrainConfig, caplog) -> None:
     model = train(config.model_copy(update=settings))
     assert 7 <= model.global_step < 200
     assert torch.load(config.run / "checkpoint.pt", weights_only=True)["global_step"] == model.global_step
+
+
+def sheets(paired: list[float], diversity: list[float] | None = None) -> list[dict[str, float]]:
+    varied = diversity or [0.9] * len(paired)
+    both = enumerate(zip(paired, varied, strict=True), 1)
+    return [{"step": 100 * n, "paired/photo": pair, "diversity/photo": share} for n, (pair, share) in both]
+
+
+def test_held_out_samples_that_get_worse(config: TrainConfig, caplog) -> None:
+    doctor, worse = Doctor(config), [0.4, 0.3, 0.31, 0.33, 0.35, 0.34, 0.36]
+    for count in range(1, len(worse)):
+        doctor.look_at_held_out(sheets(worse[:count]))
+    doctor.look_at_held_out(sheets([*worse[:-1], 0.29]))  # one is better again
+    assert not caplog.messages
+    for _ in range(2):
+        doctor.look_at_held_out(sheets(worse))
+    (said,) = caplog.messages
+    assert said.startswith(f"Held-out samples have been worse since step 200, in {WORSE_SHEETS} sheets")
+
+
+def test_photos_that_differ_less_and_less(config: TrainConfig, caplog) -> None:
+    doctor, same = Doctor(config), [0.3] * 7
+    doctor.look_at_held_out(sheets(same, [0.9, 0.95, 0.6, 0.6, 0.5, 0.4, 0.3]))
+    assert not caplog.messages
+    for _ in range(2):
+        doctor.look_at_held_out(sheets(same, [0.9, 0.95, 0.56, 0.5, 0.45, 0.4, 0.3]))
+    (said,) = caplog.messages
+    assert said.startswith("The photos that G makes differ less and less: 30% as much as real ones, 95% at step 200.")
+
+
+def test_a_run_judges_its_held_out_samples(config: TrainConfig, caplog) -> None:
+    """A fixed G beside held-out rows that an earlier part of the run left: each new sheet is worse than those."""
+    config.run.mkdir()
+    (config.run / "held_out.csv").write_text("step,cycle/photo,paired/photo\n0,0.001,0.001\n")
+    train(config.model_copy(update={"steps": WORSE_SHEETS, "sample_minutes": 1e-9}))
+    assert sum(message.startswith("Held-out samples have been worse since step 0") for message in caplog.messages) == 1
+    rows = (config.run / "held_out.csv").read_text().splitlines()
+    assert "diversity/photo" in rows[0]
+    assert len(rows) == 2 + WORSE_SHEETS
 
 
 def columns(batch: Batch, **changed: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -62,7 +62,7 @@ def test_a_run_that_has_only_begun_has_a_page_and_a_folder_has_none(tmp_path: Pa
     assert report([str(tmp_path), "--out", str(tmp_path / "none" / "page.html")]) == 2
 
 
-def test_held_out_losses_and_speed_have_their_rows(config: TrainConfig) -> None:
+def test_held_out_scores_and_speed_have_their_rows(config: TrainConfig) -> None:
     train(config.model_copy(update={"sample_minutes": 1e-9}))
     rows = read_rows(config.run / "held_out.csv")
     assert [row["step"] for row in rows] == [1, 2, 3, 4]

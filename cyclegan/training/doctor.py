@@ -19,6 +19,7 @@ from cyclegan.config import TrainConfig
 from cyclegan.devices import pick_device
 from cyclegan.images import ImageError, RGBArray
 from cyclegan.training.data import Batch, UnpairedImages, worker_count
+from cyclegan.training.log import diversity
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ SETTLED_ROWS = 10
 """Rows of losses after which a generator's images are worth a judgement."""
 PLATEAU_ROWS = 60
 """Rows without progress that are remarked upon: 3,000 steps by default."""
+WORSE_SHEETS = 5
+"""Sheets in a row after which it is no accident that held-out samples are worse than before."""
 SUPERVISED = ("cycle", "identity", "paired", "lines", "colour", "perceptual", "texture")
 """Kinds of losses that fall as a run learns; the adversarial ones need not."""
 
@@ -105,6 +108,29 @@ class Doctor:
                     f"another seed, or with more weight on {f'paired_{kind}' if pairs.any() else 'identity'}.",
                 )
 
+    def look_at_held_out(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """After each sheet; ``rows``: of ``held_out.csv``, the newest last."""
+        before, recent = rows[:-WORSE_SHEETS], rows[-WORSE_SHEETS:]
+        if not before:
+            return
+        best = min(before, key=self._supervised)
+        if min(map(self._supervised, recent)) > 1.02 * self._supervised(best):
+            self._say(
+                "worse",
+                f"Held-out samples have been worse since step {best['step']}, in {WORSE_SHEETS} sheets: the run learns "
+                "its photos by heart. End a run there (steps), or give it more photos.",
+            )
+        for kind, network in (("photo", "G"), ("sketch", "F")):
+            name = f"diversity/{kind}"
+            varied = max(before, key=lambda row: row.get(name, 0.0))
+            if max(row.get(name, 1.0) for row in recent) < 0.6 * varied.get(name, 0.0):
+                self._say(
+                    name,
+                    f"The {kind}s that {network} makes differ less and less: {recent[-1][name]:.0%} as much as real "
+                    f"ones, {varied[name]:.0%} at step {varied['step']}. It begins to collapse: try a lower "
+                    f"learning_rate, or more weight on cycle_{'sketch' if kind == 'photo' else 'photo'}.",
+                )
+
     def look_at_waiting(self, share: float) -> None:
         """``share``: of the time since the last row, how much was spent waiting for data."""
         if share > 0.3:
@@ -171,12 +197,6 @@ def stands_still(values: Sequence[float], count: int) -> bool:
     """Whether none of the last ``count`` values is 1% below the lowest before them."""
     before, recent = values[:-count], values[-count:]
     return bool(before) and min(recent) > 0.99 * min(before)
-
-
-def diversity(images: Tensor) -> float:
-    """Mean distance (L1) between two of the images (B×3×H×W), each pooled to 8×8 colours."""
-    pooled = functional.adaptive_avg_pool2d(images.float(), 8).flatten(1)
-    return torch.pdist(pooled, 1).mean().item()
 
 
 def correlation(images: Tensor, others: Tensor) -> float:

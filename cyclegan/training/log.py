@@ -298,15 +298,25 @@ def sample_sheet(
     }
 
 
-def held_out_losses(columns: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, float]:
-    """Mean differences (L1) between what came back and what it was made from and, of pairs, between fake and real."""
+def held_out_scores(columns: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> dict[str, float]:
+    """Mean differences (L1) between what came back and what it was made from and, of pairs, between fake and real; and
+    the `diversity` of fakes, relative to that of real images."""
     pairs = batch["paired"].to(batch["photo"].device)
     compared = {"cycle/photo": (columns["cycled_photo"], batch["photo"])}
     compared["cycle/sketch"] = columns["cycled_sketch"], batch["lines"]
     if pairs.any():
         compared["paired/photo"] = columns["fake_photo"][pairs], batch["photo"][pairs]
         compared["paired/sketch"] = columns["fake_sketch"][pairs], batch["traced"][pairs]
-    return {name: functional.l1_loss(*both).item() for name, both in compared.items()}
+    scores = {name: functional.l1_loss(*both).item() for name, both in compared.items()}
+    for kind, real in (("photo", "photo"), ("sketch", "traced")):
+        scores[f"diversity/{kind}"] = diversity(columns[f"fake_{kind}"]) / max(diversity(batch[real]), 1e-6)
+    return scores
+
+
+def diversity(images: Tensor) -> float:
+    """Mean distance (L1) between two of the images (B×3×H×W), each pooled to 8×8 colours."""
+    pooled = functional.adaptive_avg_pool2d(images.float(), 8).flatten(1)
+    return torch.pdist(pooled, 1).mean().item()
 
 
 def data_sheet(batch: dict[str, Tensor], path: Path) -> None:

@@ -31,7 +31,7 @@ from cyclegan.training.log import (
     Tracker,
     environment,
     flat,
-    held_out_losses,
+    held_out_scores,
     read_rows,
     sample_sheet,
     write_rows,
@@ -129,9 +129,11 @@ def _loop(
         columns = sample_sheet(model.G_ema, model.F_ema, sheet, path, config.generator, config.previews)
         doctor.look_at_samples(model.global_step, sheet, columns)
         board.add_sheet(model.global_step, path)
-        scores = held_out_losses(columns, sheet)
+        scores = held_out_scores(columns, sheet)
         earlier = [row for row in read_rows(config.run / "held_out.csv") if row["step"] < model.global_step]
-        write_rows(config.run / "held_out.csv", [*earlier, {"step": model.global_step} | scores])
+        rows = [*earlier, {"step": model.global_step} | scores]
+        write_rows(config.run / "held_out.csv", rows)
+        doctor.look_at_held_out(rows)
         board.add(model.global_step, {f"held_out_{name}": value for name, value in scores.items()})
 
     processes = model.processes
