@@ -281,6 +281,8 @@ class TrainConfig(Frozen):
     """Only algorithms that give the same each time, on a GPU too, where they are slower."""
     early_stop: PositiveInt | None = None
     """Rows of losses.csv without progress after which the run is saved and stops; None goes on to the end."""
+    wandb: str | None = None
+    """Project of Weights & Biases to send the run to, if that package is installed; None sends nothing anywhere."""
     log_every: PositiveInt = 50
     """Steps a row of the CSV averages over."""
     sample_minutes: float = Field(5.0, gt=0)

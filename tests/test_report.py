@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -97,3 +98,65 @@ def test_as_it_is_typed(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "report.html" in done.stderr
+
+
+class FakeRun:
+    def __init__(self, settings: dict):
+        self.settings, self.rows, self.finished = settings, list[dict](), False
+
+    def define_metric(self, name: str, step_metric: str) -> None:
+        assert (name, step_metric) == ("*", "step")
+
+    def log(self, row: dict) -> None:
+        self.rows.append(row)
+
+    def finish(self) -> None:
+        self.finished = True
+
+
+@pytest.fixture
+def wandb(monkeypatch) -> SimpleNamespace:
+    """The package in small: what it is told, in `runs`."""
+    runs: list[FakeRun] = []
+
+    class Error(Exception):
+        pass
+
+    def init(**settings: object) -> FakeRun:
+        if settings["project"] == "closed":
+            raise Error("not logged in")
+        runs.append(FakeRun(settings))
+        return runs[-1]
+
+    fake = SimpleNamespace(init=init, Settings=dict, Image=Path, errors=SimpleNamespace(Error=Error), runs=runs)
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    return fake
+
+
+def test_weights_and_biases_is_told_if_asked_and_a_resumed_run_goes_on_there(config: TrainConfig, wandb) -> None:
+    train(config)
+    assert not wandb.runs
+    shown = config.model_copy(update={"run": config.run.with_name("shown"), "wandb": "shoes", "steps": 2})
+    train(shown)
+    train(shown.model_copy(update={"steps": 4}), resume=True)
+    first, second = wandb.runs
+    assert (first.settings["project"], first.settings["name"], first.settings["dir"]) == ("shoes", "shown", shown.run)
+    assert first.settings["config"]["data.batch"] == 2
+    assert first.settings["id"] == second.settings["id"]
+    assert [row["step"] for run in (first, second) for row in run.rows if "cycle/photo" in row] == [2, 4]
+    assert any("learning_rate/generators" in row for row in first.rows)
+    assert second.rows[-1].keys() == {"step", *(name for name in second.rows[-1] if name.startswith("held_out_"))}
+    assert {"step": 4, "samples": shown.run / "samples" / "0000004.jpg"} in second.rows
+    assert first.finished
+    assert second.finished
+
+
+@pytest.mark.parametrize("project", ["closed", "missing"])
+def test_a_run_that_weights_and_biases_does_not_take_is_trained(
+    config: TrainConfig, wandb, monkeypatch, caplog, project: str
+) -> None:
+    if project == "missing":
+        monkeypatch.setitem(sys.modules, "wandb", None)
+    assert train(config.model_copy(update={"wandb": project})).global_step == 4
+    (said,) = (record.getMessage() for record in caplog.records if record.getMessage().startswith("wandb"))
+    assert "not logged in" in said or "pip install wandb" in said

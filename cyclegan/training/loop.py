@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from cyclegan.config import ConfigError, TrainConfig, parse
+from cyclegan.training.boards import Boards
 from cyclegan.training.checkpoint import CHECKPOINT, SaveError, checkpoints, load_checkpoint, save_checkpoint
 from cyclegan.training.data import Batch, UnpairedImages, batches, samples
 from cyclegan.training.doctor import Doctor
@@ -37,7 +38,6 @@ from cyclegan.training.log import (
     write_rows,
 )
 from cyclegan.training.processes import ProcessLostError, check_divisible, joined
-from cyclegan.training.tensorboard import TensorBoard
 from cyclegan.training.trainer import CycleGAN
 from cyclegan.weights import Weights
 
@@ -59,7 +59,7 @@ def train(config: TrainConfig, resume: bool = False, start: Weights | None = Non
     ``start``: all four networks, to fine-tune instead of random ones.
 
     Writes ``config.json``, ``environment.json``, ``checkpoint.pt``, ``losses.csv``, ``losses.png``, ``speed.csv``,
-    ``held_out.csv``, ``samples/`` and, for TensorBoard where it is installed, ``tensorboard/`` into ``config.run``.
+    ``held_out.csv``, ``samples/`` and what `boards` write into ``config.run``.
 
     Raises:
         ConfigError: a folder without images, or a run that is already there (or, with ``resume``, is not, or cannot be
@@ -140,7 +140,8 @@ def _loop(
     path, good = config.run / CHECKPOINT, copy.deepcopy(state())
     sampled = saved = time.monotonic()
     clock = Clock(config.run)
-    board = TensorBoard(config.run, model.global_step, wanted=processes.is_main)
+    settings = flat(config.model_dump(mode="json"))
+    board = Boards(config.run, model.global_step, config.wandb, settings, wanted=processes.is_main)
     progress = Progress(config.steps, model.global_step, config.data.batch, shown=processes.is_main)
     with _stop_requested() as stop, board, progress.bar, logging_redirect_tqdm():
         try:
