@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from cyclegan.config import ConfigError
 from cyclegan.weights import (
     CONFIG,
     FILES,
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 DEFAULT_FOLDER = "weights"
 DEFAULT_REPO = os.environ.get("CYCLEGAN_REPO", "")  # asked when DEFAULT_FOLDER is not there
+DATASET = re.compile(r"hf:/+datasets/([\w.-]+/[\w.-]+)")
 HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
 
@@ -123,6 +125,25 @@ def download(place: HubId, names: Iterable[str], again: bool = False) -> Path:
     except Exception as error:  # connection, proxy, disk, rate limit: the client's errors have no common base
         log.debug("download of %s failed", place, exc_info=True)
         raise WeightsError(f"“{place}” {explain(error)}. {THREE_WAYS}") from None
+
+
+def dataset_id(source: str | Path) -> str | None:
+    """``owner/name`` of ``hf://datasets/owner/name``; None of anything else."""
+    parts = DATASET.fullmatch(Path(source).as_posix())
+    return parts[1] if parts else None
+
+
+def dataset_folder(name: str) -> Path:
+    """The dataset ``owner/name`` of the Hub as a folder in its cache, downloaded as far as it is not there.
+
+    Raises:
+        ConfigError: the one sentence that explains why it is not to be had.
+    """
+    try:
+        return Path(snapshot_download(name, repo_type="dataset"))
+    except Exception as error:  # as in `download`
+        log.debug("download of %s failed", name, exc_info=True)
+        raise ConfigError(f"data.photos: the dataset “{name}” {explain(error)}.") from None
 
 
 def explain(error: Exception) -> str:

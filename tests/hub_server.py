@@ -56,7 +56,7 @@ class Hub:
     cdn: str = ""
     """Where large files are, by another name of the same host, so that a token sent there would be a leak."""
     repositories: dict[str, Repository] = field(default_factory=dict)
-    """By id; those of Spaces with `spaces/` before it."""
+    """By id; those of Spaces with `spaces/` before it, of datasets with `datasets/`."""
     token: str = "hf_right"
     objects: dict[str, bytes] = field(default_factory=dict)
     """Large files by SHA-256."""
@@ -122,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def info(self, kind: str, name: str, revision: str = "main") -> None:
-        if (repository := self.readable(("spaces/" if kind == "spaces" else "") + name)) is None:
+        if (repository := self.readable(("" if kind == "models" else f"{kind}/") + name)) is None:
             return
         sha = repository.refs.get(revision, revision)
         if sha not in repository.commits:
@@ -132,6 +132,12 @@ class Handler(BaseHTTPRequestHandler):
             for path, content in repository.commits[sha].items()
         ]
         self.json({"id": name, "sha": sha, "private": repository.private, "tags": [], "siblings": siblings})
+
+    def tree(self, name: str, revision: str) -> None:
+        """Of a dataset."""
+        if repository := self.readable(f"datasets/{name}"):
+            files = repository.commits[revision].items()
+            self.json([{"type": "file", "path": path, "size": len(content), "oid": "0"} for path, content in files])
 
     def resolve(self, name: str, revision: str, path: str) -> None:
         if (repository := self.readable(name)) is None:
@@ -265,9 +271,11 @@ class Handler(BaseHTTPRequestHandler):
 
 NAME = r"(?P<name>[\w.-]+/[\w.-]+)"
 ROUTES: list[tuple[str, str, Callable[..., None]]] = [
-    ("GET", rf"/api/(?P<kind>models|spaces)/{NAME}(/revision/(?P<revision>.+))?", lambda self, revision, **rest:
-        self.info(revision=revision or "main", **rest)),
+    ("GET", rf"/api/(?P<kind>models|spaces|datasets)/{NAME}(/revision/(?P<revision>.+))?",
+        lambda self, revision, **rest: self.info(revision=revision or "main", **rest)),
+    ("GET", rf"/api/datasets/{NAME}/tree/(?P<revision>.+)", Handler.tree),
     ("GET HEAD", rf"/{NAME}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", Handler.resolve),
+    ("GET HEAD", r"/(?P<name>datasets/[\w.-]+/[\w.-]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)", Handler.resolve),
     ("GET HEAD", r"/cdn/(?P<oid>\w+)", Handler.cdn),
     ("POST", r"/api/repos/create", Handler.create),
     ("POST", r"/api/validate-yaml", Handler.validate_yaml),

@@ -32,7 +32,7 @@ ALLOWED = {
     "demo": BASE | {"drawing", "colour", "inference", "publishing"},
     "__main__": BASE | {"__init__", "drawing", "inference", "evaluation", "publishing"},
 }
-OPTIONAL = {"evaluation.features"}  # imports packages of the extra `train` when used, and says so if they are missing
+OPTIONAL = {"evaluation.features", "training.image_table"}  # import packages of extras when used, and say if they lack
 ONLY_IN = {
     "gradio": {"cyclegan/demo/"},
     "huggingface_hub": {"cyclegan/hub.py", "cyclegan/publishing/card.py", "cyclegan/publishing/upload.py"},

@@ -9,6 +9,8 @@ the same names in ``photos``, ``sketches``  pairs: each photo with the sketch of
 pictures twice as wide as high             pairs A|B (pix2pix): the sketch on the left, the photo on the right
 ``train`` with ``val`` or ``test``         either of these; held out: ``val`` or ``test``
 a CSV file                                 columns ``photo``, ``sketch`` (a pair if both are given), ``split``
+Parquet or Arrow files, or                 a dataset of the Hugging Face Hub: a column of photos or one of sketches, too
+``hf://datasets/OWNER/NAME``               (pairs, unless ``match_names`` is false); held out: ``test``
 what ``train.pack`` made of any of these   the same, its sketches and scenes instead of ``sketches`` and ``scenes``
 =========================================  ===========================================================================
 """
@@ -35,6 +37,8 @@ from PIL import Image
 
 from cyclegan import images
 from cyclegan.config import ConfigError, DataConfig
+from cyclegan.hub import dataset_folder, dataset_id
+from cyclegan.training.image_table import ImageTable, is_image_table
 from cyclegan.training.pack import Pack, is_pack
 
 log = logging.getLogger(__name__)
@@ -61,7 +65,7 @@ class Listing:
     """The sketch that belongs to a photo."""
     side_by_side: bool = False
     """Whether every file is a picture A|B: photos are the right halves, sketches the left ones of the same files."""
-    pack: Pack | None = None
+    pack: Pack | ImageTable | None = None
     """Where those of the images lie that are below its folder."""
 
 
@@ -188,11 +192,15 @@ def find_images(config: DataConfig, index: Path | None = None) -> Found:
 
     ``index``: a file that keeps what the headers say; files of the same size and date are not opened again.
 
+    A dataset of the Hub is downloaded first, whole.
+
     Files that cannot be used are named, each with the reason, in one warning a setting.
 
     Raises:
         ConfigError: a folder is missing, or has no image to train on.
     """
+    if name := dataset_id(config.photos):
+        config = config.model_copy(update={"photos": dataset_folder(name)})
     pack = Pack(config.photos) if is_pack(config.photos) else None
     if pack:
         _compare_sizes(config, pack)
@@ -200,7 +208,10 @@ def find_images(config: DataConfig, index: Path | None = None) -> Found:
         wanted = {name: path for name, path in own.items() if getattr(config, name) and pack.has_folder(path)}
         config = config.model_copy(update={"photos": own["photos"]} | wanted)
     headers, root = PackedIndex(pack, index) if pack else Index(index), config.photos
-    if root.suffix.lower() == ".csv" and root.is_file():
+    table = ImageTable(root) if not pack and is_image_table(root) else None
+    if table:
+        found = _table(table, config, headers)
+    elif root.suffix.lower() == ".csv" and root.is_file():
         found = _manifest(root, headers)
     elif headers.has_folder(root / "trainA") and headers.has_folder(root / "trainB"):
         found = _cyclegan_layout(root, headers)
@@ -219,7 +230,7 @@ def find_images(config: DataConfig, index: Path | None = None) -> Found:
         if not split[0]:
             raise ConfigError(f"data.scenes: {config.scenes} has no images to train on.")
     headers.save()
-    training, kept = (replace(listing, pack=pack) for listing in (found.training, found.held_out))
+    training, kept = (replace(listing, pack=pack or table) for listing in (found.training, found.held_out))
     return Found(training, kept, f"{found.layout}, packed" if pack else found.layout)
 
 
@@ -294,6 +305,11 @@ def _folders(config: DataConfig, headers: Index) -> Found:
             paired = [[path for path in one.photos if path in pairs] for one in splits]
             both = [Listing(some, [pairs[path] for path in some], sketch_of=pairs) for some in paired]
             return Found(both[0], both[1], f"pairs: each photo with the sketch of its name{held}")
+    return _unpaired(splits, sketches, config, held)
+
+
+def _unpaired(splits: tuple[Listing, Listing], sketches: Headers, config: DataConfig, held: str) -> Found:
+    """Photos, and where some drawings do not belong to them ``sketches``, of which a share is held out, too."""
     if config.paired_prob == 1:
         return Found(splits[0], splits[1], f"photos{held}")
     kept = [[path for path in sketches if held_out(path, config.held_out) == kept] for kept in (False, True)]
@@ -303,12 +319,32 @@ def _folders(config: DataConfig, headers: Index) -> Found:
     return Found(both[0], both[1], f"photos and sketches, unpaired{held}")
 
 
+def _table(table: ImageTable, config: DataConfig, headers: Index) -> Found:
+    held = f", those of {table.held_out} held out" if table.held_out else ""
+    photos, tested = (table.paths(split, table.photos) for split in (table.training, table.held_out))
+    splits = _split(photos, tested, config)
+    if not table.sketches:
+        sketches: Headers = {}
+        if config.sketches and config.paired_prob < 1:
+            sketches = images_in(config.sketches, "data.sketches", headers)
+        return _unpaired(splits, sketches, config, f" of a dataset{held}")
+    drawn = {
+        photo: table.folder / photo.relative_to(table.folder).parts[0] / table.sketches / photo.name
+        for one in splits
+        for photo in one.photos
+    }
+    pairs = drawn if config.match_names and config.paired_prob else {}
+    both = [replace(one, sketches=[drawn[path] for path in one.photos], sketch_of=pairs) for one in splits]
+    kind = "pairs" if pairs else "photos and sketches, unpaired,"
+    return Found(both[0], both[1], f"{kind} of a dataset: {table.sketches} are sketches, {table.photos} photos{held}")
+
+
 def are_side_by_side(photos: Headers) -> bool:
     """Whether all are pictures A|B."""
     return len(photos) > 1 and all(one.width == 2 * one.height for one in photos.values())
 
 
-def _split(photos: Headers, tested: Headers, config: DataConfig) -> tuple[Listing, Listing]:
+def _split(photos: Iterable[Path], tested: Iterable[Path], config: DataConfig) -> tuple[Listing, Listing]:
     """Of training and held out: by name or, where there are any, as ``tested``."""
     if tested:
         return Listing(list(photos)), Listing(list(tested))
