@@ -45,6 +45,7 @@ RENAMED = {
     "loss.kind": "loss.gan_mode",
     "critic_pace": "discriminator_lr_ratio",
     "fixed_norms_from": "freeze_norms_from",
+    "bfloat16": "precision",
 }
 """Settings of earlier versions and what they are called now."""
 
@@ -276,8 +277,11 @@ class TrainConfig(Frozen):
     pool: int = Field(50, ge=0)
     """Generated images kept for each discriminator (history pool); 0 shows it only the newest."""
     seed: int = Field(0, ge=0)
-    bfloat16: bool = True
-    """Autocast to bfloat16: 1.4 times as fast on processors with native support."""
+    precision: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    """What convolutions compute in; parameters and losses are float32 always. bfloat16 is 1.4 times as fast on
+    processors with instructions for it; float16, with scaled losses, is for GPUs that lack them (before Ampere)."""
+    compile: bool = False
+    """Compile the networks with `torch.compile`, which takes minutes at the start and, on a CPU, a C++ compiler."""
     deterministic: bool = False
     """Only algorithms that give the same each time, on a GPU too, where they are slower."""
     early_stop: PositiveInt | None = None
@@ -290,6 +294,16 @@ class TrainConfig(Frozen):
     checkpoint_minutes: float = Field(5.0, gt=0)
     keep_checkpoints: PositiveInt = 2
     """Checkpoints kept, the newest included: if that is damaged, the one before takes its place."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bfloat16_or_not(cls, settings: Any) -> Any:
+        """Runs of before have ``bfloat16``, true or false, and no ``precision``."""
+        if isinstance(settings, dict) and isinstance(settings.get("bfloat16"), bool) and "precision" not in settings:
+            old = dict(settings)
+            precision = "bfloat16" if old.pop("bfloat16") else "float32"
+            return old | {"precision": precision}
+        return settings
 
     @property
     def previews(self) -> bool:

@@ -177,11 +177,27 @@ class Residual(nn.Module):
 
     def __init__(self, width: int, padding: Padding = "zeros"):
         super().__init__()
-        second = nn.Conv2d(width, width, 3, padding=1, padding_mode=padding, bias=False)
-        self.body = nn.Sequential(*_conv(width, width, padding=padding), second, nn.BatchNorm2d(width))
+        first, second = (_conv(width, width, padding=padding) for _ in range(2))
+        self.body = nn.Sequential(*first, *second[:-1])
 
     def forward(self, features: Tensor) -> Tensor:
         return features + self.body(features)
+
+
+class ReplicatePaddedConv(nn.Conv2d):
+    """A convolution with ``padding_mode="replicate"``, padded by one, that `torch.compile` can differentiate.
+
+    For the gradient of PyTorch's own padding the compiler expects another memory format than it has (2.14: "expected
+    size …, stride …" in replication_pad2d_backward). Concatenation, which it knows, is slower without it.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        if torch.compiler.is_compiling():
+            wide = torch.cat((features[..., :1], features, features[..., -1:]), dim=3)
+            padded = torch.cat((wide[..., :1, :], wide, wide[..., -1:, :]), dim=2)
+        else:
+            padded = functional.pad(features, (1, 1, 1, 1), mode="replicate")
+        return functional.conv2d(padded, self.weight, self.bias)
 
 
 class LocalEnhancer(nn.Module):
@@ -245,17 +261,17 @@ class NoiseInput(nn.Module):
         super().__init__()
         tile = torch.randn(1, 1, self.SIDE, self.SIDE, generator=torch.Generator("cpu").manual_seed(0), device="cpu")
         self.register_buffer("tile", tile, persistent=False)
-        self.offset = (0, 0)
+        self.shifted: Tensor | None = None
 
     def shift(self, random: torch.Generator) -> None:
         """Draw from ``random`` how far the noise is rolled in training mode until the next call."""
         down, right = torch.randint(self.SIDE, (2,), generator=random, device=random.device).tolist()
-        self.offset = (down, right)
+        self.shifted = self.tile.roll((down, right), (2, 3))
 
     def forward(self, image: Tensor) -> Tensor:
         """B×1×H×W noise for B×C×H×W images."""
         count, _, height, width = image.shape
-        tile = self.tile.roll(self.offset, (2, 3)) if self.training else self.tile
+        tile = self.shifted if self.training and self.shifted is not None else self.tile
         tiles = tile.repeat(1, 1, -(-height // self.SIDE), -(-width // self.SIDE))
         return tiles[..., :height, :width].expand(count, -1, -1, -1).to(image.dtype)
 
@@ -292,7 +308,8 @@ def _up(inputs: int, outputs: int, blocks: int) -> nn.Sequential:
 def _conv(
     inputs: int, outputs: int, kernel: int = 3, slope: float = 0.0, padding: Padding = "zeros"
 ) -> list[nn.Module]:
-    conv = nn.Conv2d(inputs, outputs, kernel, padding=1, padding_mode=padding, bias=False)
+    kind = ReplicatePaddedConv if padding == "replicate" else nn.Conv2d
+    conv = kind(inputs, outputs, kernel, padding=1, padding_mode=padding, bias=False)
     activation = nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
     return [conv, nn.BatchNorm2d(outputs), activation]
 

@@ -108,7 +108,7 @@ def differences(config: TrainConfig, data: list[Batch], of_plain: TrainConfig | 
 
     ``of_plain``: other settings for the plain loop.
     """
-    exact = config.model_copy(update={"bfloat16": False})
+    exact = config.model_copy(update={"precision": "float32"})
     model = CycleGAN(exact, pick_device())
     plain = PlainLoop(of_plain or exact, model)
     found: dict[str, float] = defaultdict(float)
@@ -216,7 +216,7 @@ def main() -> None:
         }
         config = load_train_config(CONFIG, [f"{name}={value}" for name, value in settings.items()])
     bfloat16 = fastest_dtype(torch.device("cpu")) == torch.bfloat16 or pick_device().type == "cuda"
-    config = config.model_copy(update={"bfloat16": bfloat16})
+    config = config.model_copy(update={"precision": "bfloat16" if bfloat16 else "float32"})
     dataset = UnpairedImages(config.data, config.seed, find_images(config.data).training)
     with closing(batches(dataset, 0, options.steps, device=pick_device())) as loaded:
         data = list(loaded)
@@ -230,15 +230,12 @@ def main() -> None:
 
     model = CycleGAN(config, pick_device())
     steps: dict[str, Callable[[Batch], object]] = {"plain loop, float32": PlainLoop(config, model).step}
-    exact = CycleGAN(config.model_copy(update={"bfloat16": False}), pick_device())
+    exact = CycleGAN(config.model_copy(update={"precision": "float32"}), pick_device())
     steps["float32"] = exact.step
     if bfloat16:
         steps["bfloat16"] = model.step
     if options.compile:
-        compiled = CycleGAN(config, pick_device())
-        for network in compiled.networks.values():
-            network.compile()
-        steps["compiled"] = compiled.step
+        steps["compiled"] = CycleGAN(config.model_copy(update={"compile": True}), pick_device()).step
     times: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         step(data[0])

@@ -91,6 +91,13 @@ def test_an_old_name_is_answered_with_the_new_one(file: Path, old: str, new: str
     assert name in model.model_fields
 
 
+def test_runs_of_before_say_bfloat16_or_not(file: Path) -> None:
+    for old, new in (("true", "bfloat16"), ("false", "float32")):
+        assert load_train_config(file, [f"bfloat16={old}"]).precision == new
+    with pytest.raises(ConfigError, match="bfloat16 is called precision now"):
+        load_train_config(file, ["bfloat16=true", "precision=float16"])
+
+
 def test_fine_tuning_is_of_the_networks_that_are_shipped() -> None:
     root = Path(__file__).parents[1]
     config = load_train_config(root / "train" / "configs" / "finetune.toml", [])

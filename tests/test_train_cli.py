@@ -133,7 +133,7 @@ def test_plain_trains_two_domains_in_colour_as_published(tmp_path: Path, make_ph
     run = tmp_path / "run"
     settings = ["data.size=64", "data.crop_from=72", "data.batch=2", "data.workers=0", "steps=2", "log_every=1"]
     settings += ["generator.channels=[4, 8]", "generator.decoder_blocks=[0]", "discriminator.channels=[4]"]
-    settings += [f"run={run}", f"data.photos={tmp_path / 'zebras'}", "bfloat16=false"]
+    settings += [f"run={run}", f"data.photos={tmp_path / 'zebras'}", "precision=float32"]
     with caplog.at_level("INFO"):
         assert main(["plain", *(word for setting in settings for word in ("--set", setting))]) == 0
     assert "2 photos and 2 sketches to train on" in caplog.text

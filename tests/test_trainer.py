@@ -1,10 +1,16 @@
 """The step: which losses, which networks, which statistics; divergence is noticed."""
 
+from collections.abc import Callable
+from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import cast
 
 import pytest
 import torch
+from torch._dynamo.backends.common import aot_autograd
+from torch._dynamo.utils import counters
+from torch._functorch.aot_autograd import make_boxed_func
 from torchvision.models import mobilenet_v2
 
 from cyclegan import losses
@@ -140,13 +146,14 @@ def test_running_statistics_are_those_of_the_inputs_that_a_generator_is_for(conf
 def test_every_step_shifts_the_noise(config: TrainConfig) -> None:
     """So that no place has marks of its own; shown generators have it where it always is."""
     model, batch = CycleGAN(config, CPU), random_batch()
-    losses = set()
+    tiles: list[torch.Tensor] = []
     for _ in range(4):
         model.step(batch)
         assert model.G.noise_input
-        losses.add(model.G.noise_input.offset)
-        assert cast(Generator, model.G_ema.module).noise_input.offset == (0, 0)  # type: ignore[union-attr]
-    assert len(losses) == 4
+        assert model.G.noise_input.shifted is not None
+        tiles.append(model.G.noise_input.shifted)
+        assert cast(Generator, model.G_ema.module).noise_input.shifted is None  # type: ignore[union-attr]
+    assert not any(one.equal(other) for one, other in combinations(tiles, 2))
 
 
 def test_the_ema_generators_are_moving_averages(config: TrainConfig) -> None:
@@ -251,6 +258,61 @@ def test_gradients_are_cut_to_a_norm(config: TrainConfig, monkeypatch) -> None:
     model.step(random_batch())
     assert cut == pytest.approx([0.01, 0.01], rel=1e-3)
     assert model.gradient_norms["generators"] > 0.1
+
+
+def test_compiled_networks_learn_the_same(config: TrainConfig, monkeypatch) -> None:
+    """Within 1e-5. That the noise is shifted at every step compiles nothing anew, and no gradient is one that the
+    compiler knows in a wrong memory format (`models.ReplicatePaddedConv`)."""
+    operations: set[str] = set()
+
+    def recorded(graph: torch.fx.GraphModule, _: object) -> Callable:
+        operations.update(str(node.target) for node in graph.graph.nodes)
+        return make_boxed_func(graph.forward)
+
+    backend = aot_autograd(fw_compiler=recorded, bw_compiler=recorded)
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 8)
+    torch._dynamo.reset()
+    small = config.model_copy(update={"generator": config.generator.model_copy(update={"coarse_to_fine": False})})
+    alone = changed(small, sketch_every=0, cycle_sketch=0, cycle_photo=0, identity=0)
+    eager, compiled = (CycleGAN(alone.model_copy(update={"compile": one}), CPU) for one in (False, True))
+    before = counters["stats"]["unique_graphs"]
+    for _ in range(3):
+        ours, theirs = compiled.step(random_batch()), eager.step(random_batch())
+        assert {name: loss.item() for name, loss in ours.items()} == pytest.approx(
+            {name: loss.item() for name, loss in theirs.items()}, rel=1e-5
+        )
+    assert counters["stats"]["unique_graphs"] - before == 3  # G, and D_X frozen and learning
+    assert not any("replication_pad" in name for name in operations)
+    assert any("convolution_backward" in name for name in operations)
+
+
+def test_float16_learns_with_scaled_losses(config: TrainConfig, tmp_path: Path) -> None:
+    """About as float32 does; where a gradient overflows the step is left out and the scale halved, which is saved."""
+    still = changed(config, drawing_noise=0)
+    half, exact = (CycleGAN(still.model_copy(update={"precision": one}), CPU) for one in ("float16", "float32"))
+    ours, theirs = half.step(random_batch()), exact.step(random_batch())
+    assert {name: loss.item() for name, loss in ours.items()} == pytest.approx(
+        {name: loss.item() for name, loss in theirs.items()}, rel=0.01
+    )
+    assert {loss.dtype for name, loss in ours.items() if "feature" not in name} == {torch.float32}
+    half.scaler.update(2.0**40)
+    before = half.G.state_dict()[LAST].clone()
+    half.step(random_batch())
+    assert half.scaler.get_scale() == 2.0**39
+    assert half.G.state_dict()[LAST].equal(before)
+    half.scaler.update(2.0**8)
+    half.step(random_batch())
+    assert half.scaler.get_scale() == 2.0**8
+    assert not half.G.state_dict()[LAST].equal(before)
+    save_checkpoint(tmp_path / "checkpoint.pt", half.state_dict())
+    resumed = CycleGAN(half.config, CPU)
+    load_checkpoint(tmp_path / "checkpoint.pt", resumed)
+    assert same(resumed.state_dict(), half.state_dict())
+    assert resumed.scaler.get_scale() == 2.0**8
+    load_checkpoint(tmp_path / "checkpoint.pt", exact)  # another precision goes on without it
+    save_checkpoint(tmp_path / "checkpoint.pt", exact.state_dict())
+    load_checkpoint(tmp_path / "checkpoint.pt", resumed)
 
 
 def test_an_interrupted_save_keeps_the_old_checkpoint(config: TrainConfig, monkeypatch) -> None:

@@ -37,7 +37,7 @@ def config(tmp_path: Path, make_photo: Callable[..., Image.Image]) -> TrainConfi
         steps=4,
         pool=3,
         log_every=2,
-        bfloat16=False,
+        precision="float32",
     )
 
 

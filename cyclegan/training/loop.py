@@ -196,7 +196,7 @@ def _loop(
 
 def _describe(config: TrainConfig, model: CycleGAN, found: Found) -> None:
     """What is trained on what, where and how, in two lines."""
-    data, precision = config.data, "bfloat16" if config.bfloat16 else "float32"
+    data = config.data
     log.info("%s", found)
     log.info(
         "Step %d of %d, batches of %d at %d px, in %s on %s in %s; all goes to %s.",
@@ -206,7 +206,7 @@ def _describe(config: TrainConfig, model: CycleGAN, found: Found) -> None:
         data.size,
         "1 process" if model.processes.count == 1 else f"{model.processes.count} processes",
         model.device,
-        precision,
+        config.precision,
         config.run,
     )
 

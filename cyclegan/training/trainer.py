@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.amp import GradScaler
 from torch.nn import functional
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Adam
@@ -28,6 +29,9 @@ from cyclegan.training.windows import corners_about, cut_to_windows, windows_at
 
 TEXTURE_LAYERS = 3
 """How many of the ImageNet network's feature maps, from the shallowest, are fine enough to tell a texture."""
+
+COMPILED = 32
+"""How many versions of a network are compiled at most: with and without gradients, condition, frozen batch norm, …"""
 
 DECIDING = ("paired", "coloured")
 """What of a batch says which terms there are: it stays on the CPU, or each decision would wait for the device."""
@@ -67,6 +71,12 @@ class CycleGAN:
         if processes.count > 1:
             for network in (*self.networks.values(), self.D_features):
                 synchronise_norms(network)
+        self.judge = {domain: network.features for domain, network in self.discriminators.items()}
+        if config.compile:
+            torch._dynamo.config.recompile_limit = COMPILED
+            for network in (self.G, self.F, self.D_features):
+                network.compile()
+            self.judge = {domain: torch.compile(features) for domain, features in self.judge.items()}
         self.generator_optimizer, self.discriminator_optimizer = (
             Adam(chain(*(n.parameters() for n in group)), config.learning_rate, config.betas, fused=True)
             for group in ((self.G, self.F), (self.D_X, self.D_Y, self.D_features))
@@ -74,6 +84,7 @@ class CycleGAN:
         if config.super_resolution_only:
             for part in self._all_but_super_resolution():
                 part.requires_grad_(False)
+        self.scaler = GradScaler(device.type, enabled=config.precision == "float16")
         self.pools = {
             domain: ImagePool(config.pool, config.seed + 1 + n, device) for n, domain in enumerate(self.discriminators)
         }
@@ -99,7 +110,8 @@ class CycleGAN:
         generator_losses: list[Losses] = []
         discriminator_losses: list[Losses] = []
         resting = [network for d, network in (("photo", self.G), ("sketch", self.F)) if d not in schedule.domains]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bfloat16):
+        precision: torch.dtype = getattr(torch, self.config.precision)
+        with torch.autocast(self.device.type, precision, enabled=precision != torch.float32):
             with _frozen(self.D_X, self.D_Y, self.D_features, *resting):
                 for part in parts:
                     images = self._forward(part, schedule)
@@ -115,6 +127,7 @@ class CycleGAN:
                 self._backward(terms)
                 discriminator_losses.append(terms)
             self._update("discriminators")
+        self.scaler.update()
         self.G_ema.update_parameters(self.G)
         self.F_ema.update_parameters(self.F)
         self.global_step += 1
@@ -284,7 +297,7 @@ class CycleGAN:
     def _judge(self, domain: str, fake: Tensor, real: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """The discriminator's feature maps of both, in one batch: normalised separately, their batch statistics alone
         would tell fake from real, and the discriminator would have nothing else to learn."""
-        maps = self.discriminators[domain].features(torch.cat((fake, real)))
+        maps = self.judge[domain](torch.cat((fake, real)))
         return [m[: len(fake)] for m in maps], [m[len(fake) :] for m in maps]
 
     @torch.no_grad()
@@ -339,19 +352,20 @@ class CycleGAN:
         return [part for name, part in self.G.named_children() if name != "super_resolution"]
 
     def _backward(self, terms: Losses) -> None:
-        """Add the gradients of a part's weighted losses to those of the parts before it."""
+        """Add the gradients of a part's weighted losses to those of the parts before it, scaled for float16."""
         weighted = [self.config.loss.weight(name) * loss for name, loss in terms.items()]
-        (torch.stack(weighted).sum() / self.config.accumulate).backward()
+        self.scaler.scale(torch.stack(weighted).sum() / self.config.accumulate).backward()
 
     def _update(self, who: Literal["generators", "discriminators"]) -> None:
-        """One step of Adam along the gradients of the whole batch."""
+        """One step of Adam along the gradients of the whole batch; none if float16 made one of them infinite."""
         optimizer = {"generators": self.generator_optimizer, "discriminators": self.discriminator_optimizer}[who]
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self.processes.average_gradients(parameters)
+        self.scaler.unscale_(optimizer)
         norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
         if self.config.max_gradient_norm:
             clip_grads_with_norm_(parameters, self.config.max_gradient_norm, norm)
-        optimizer.step()
+        self.scaler.step(optimizer)
         optimizer.zero_grad(set_to_none=True)
         self.gradient_norms[who] = norm
 
@@ -370,13 +384,19 @@ class CycleGAN:
     def state_dict(self) -> dict[str, Any]:
         """All that an exact continuation needs; the learning rate and the data are functions of the step."""
         state: dict[str, Any] = {name: part.state_dict() for name, part in self._parts().items()}
-        return state | {"global_step": self.global_step, "noise": self.noise.get_state()}
+        return state | {
+            "global_step": self.global_step,
+            "noise": self.noise.get_state(),
+            "scaler": self.scaler.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.global_step = state["global_step"]
         self.noise.set_state(state["noise"])
+        if scaler := state.get("scaler"):  # only float16 has one
+            self.scaler.load_state_dict(scaler)
 
     def start_from(self, networks: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Fine-tune trained networks; optimizers and pools start afresh.
