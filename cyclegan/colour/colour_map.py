@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from cyclegan.colour.handles import enclosed_by_handles
 from cyclegan.colour.palettes import colourway
 from cyclegan.drawing.inking import REFERENCE
 from cyclegan.drawing.skeleton import thinned
@@ -31,6 +32,7 @@ PAPER = 255
 PALE = 30  # of 255: strokes with less chroma (largest minus smallest channel) are lines, paper or noise
 BOLD = 5  # pixels at 256: finer coloured strokes may be lines
 INK, MIN_INK = -0.3, 0.002  # lightness in [-1, 1] of ink, and the share of the sheet that makes a line drawing
+SLIP = 7  # cells, twice as far as a brush on a handle may get into what that encloses
 MIN_REGION = 20  # cells; smaller ones are gaps between two lines
 SECOND, ACCENT = 0.4, 0.08  # of the largest region's area: smaller regions take the second colour, then the accent
 CLOSED = 0.5  # share of the lines' convex hull that regions must cover; below, an outline may be open
@@ -42,15 +44,20 @@ NEIGHBOURHOOD = (3, 3)
 def colour_map(drawing: RGBArray, seed: int | None = None) -> RGBArray:
     """The colour map of a ``drawing``, from its colour strokes or, if it has none, in the colourway of ``seed``.
 
-    White outside of the object, where the lines tell what is outside. One seed keeps its colours while a drawing grows;
-    None takes a hash of the drawing.
+    White outside of the object, where the lines tell what is outside, and between it and a handle, unless a colour
+    stroke is there. One seed keeps its colours while a drawing grows; None takes a hash of the drawing.
     """
     if seed is None:
         seed = zlib.crc32(drawing.tobytes())
     small = _on_grid(drawing)
-    enclosed, strokes = regions(small), _colourfulness(small)
+    strokes = _colourfulness(small)
+    enclosed = _enclosed_by_black(drawing) if strokes.any() else regions(small)
+    if not enclosed.any():  # the lines themselves may be in colour
+        enclosed = regions(small)
+    holes = enclosed_by_handles(enclosed)
+    meant = (strokes > 0) & (cv2.erode(holes.astype(np.uint8), np.ones((SLIP, SLIP))) > 0)
     colours = _flooded(small, strokes) if strokes.any() else in_colourway(enclosed, seed)
-    colours[outside(enclosed, small)] = PAPER
+    colours[outside(enclosed, small) | holes & ~np.isin(enclosed, enclosed[meant])] = PAPER
     return _enlarged(colours, drawing)
 
 
@@ -204,9 +211,15 @@ def _watershed(ink: Cells, marks: Cells) -> Cells:
     return np.where(flooded > 0, flooded, cv2.dilate(flooded.astype(np.float32), np.ones((3, 3)))).astype(np.int32)
 
 
-def _on_grid(drawing: RGBArray) -> RGBArray:
+def _enclosed_by_black(drawing: RGBArray) -> Cells:
+    """`regions` of a ``drawing`` with colour strokes, which do not divide what they are on."""
+    finer = _on_grid(drawing, 2 * MAP_SIDE)  # the edge of a stroke at a line is neither
+    return regions(np.where(_colourfulness(finer)[..., None] > 0, np.uint8(PAPER), finer))
+
+
+def _on_grid(drawing: RGBArray, side: int = MAP_SIDE) -> RGBArray:
     height, width = drawing.shape[:2]
-    scale = min(MAP_SIDE / max(height, width), 1)
+    scale = min(side / max(height, width), 1)
     size = max(round(width * scale), 1), max(round(height * scale), 1)
     return np.asarray(cv2.resize(drawing, size, interpolation=cv2.INTER_AREA), np.uint8)
 
