@@ -189,3 +189,16 @@ def test_the_largest_scale_is_a_setting() -> None:
     ]
     assert min(widths) > 0.36 * 128
     assert max(widths) < 0.52 * 128
+
+
+def test_what_the_object_encloses_without_covering_it_is_paper_in_the_colour_map() -> None:
+    """From a hole in the colours around it, G would learn to fill what a handle encloses."""
+    sheet = np.full((256, 256, 3), 255, np.uint8)
+    sheet[40:216, 40:216] = 110
+    sheet[90:166, 90:166] = 255
+    drawing = trace(sheet)
+    config = CONFIG.model_copy(update={"hint_prob": 0, "colourways": True})
+    for seed in range(10):
+        sample = paired_sample(Image.fromarray(sheet), drawing, config, np.random.default_rng(seed))
+        hole, ring = sample.photo[64, 64] > 250, sample.colour_map[64, 36]
+        assert hole.all() and (sample.colour_map[64, 64] == 255).all() and (ring < 250).any()

@@ -40,6 +40,9 @@ ONE_COLOUR_PROB = 0.6
 MIN_ONE_COLOUR = 0.4
 """Share of the object that must have that colour: a hint on a small print does not tell a shirt's colour."""
 
+EMPTY = 0.5
+"""Share of a region that the object covers, below which the region is a hole in it, and paper in the colour map."""
+
 ONE_COLOUR = (40.0, 12.0, 12.0)
 """By how much CIELAB's L, a and b differ within one colour, in light and shade."""
 
@@ -130,7 +133,7 @@ def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng:
             real = _in_colours(real, drawing.mask(), to_lab(colours), outlined)
         else:
             colours = _colours_of(real, drawing.mask(), outlined)
-        colours[outside(outlined, sketch)] = PAPER
+        colours[outside(outlined, sketch) | _empty(outlined, drawing.mask())] = PAPER
     detail = _random_detail(rng) if config.vary_detail else 1.0
     traced = _rgb(ink(at_detail(drawing, min(detail / COMPLETE, 1)) if config.vary_detail else drawing, CANONICAL, rng))
     return TrainingSample(sketch, lines, real, traced, hints, colours, True, coloured, detail, background=smooth)
@@ -373,6 +376,13 @@ def _on_photo(regions: Labels, photo: RGBArray) -> Labels:
 def _colours_of(photo: RGBArray, mask: RGBArray, regions: Labels) -> RGBArray:
     """The colour map of the ``photo``'s own colours, the mean of each region."""
     return (region_means(photo, mask > 127, regions) + 0.5).astype(np.uint8)
+
+
+def _empty(regions: Labels, mask: RGBArray) -> NDArray[np.bool_]:
+    """Where ``regions`` lie mostly off the object (``mask`` 255): what a handle encloses."""
+    inside = np.bincount(regions.ravel(), mask.ravel() > 127) / np.bincount(regions.ravel()).clip(1)
+    inside[0] = 1  # around the regions nothing is enclosed
+    return (inside < EMPTY)[regions]
 
 
 def _in_colours(photo: RGBArray, mask: RGBArray, colours: Lab, regions: Labels | None = None) -> RGBArray:
