@@ -155,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--drawings", type=Path, metavar="C", help="strokes as JSON: sheets of pens, colours, stages")
     command.add_argument("--scenes", type=Path, metavar="D", help="photos of any kind, to measure their drawings")
     command.add_argument("--all", action="store_true", help="use every file, not only those kept back from training")
+    command.add_argument("--held-out", type=_share, metavar="S", help="share kept back, if not what the weights say")
     command.add_argument("--count", type=_positive, default=200, metavar="N", help="at most so many of each (200)")
     command.add_argument(
         "--features", metavar="FILE", help="for KID and FID: a mobilenet_v2 of torchvision, or none (Inception)"
@@ -244,9 +245,11 @@ def _evaluate(options: argparse.Namespace) -> int:
                 return _fail(str(error))
             tqdm.write(str(error))  # all other numbers need nothing
     translator = Translator.from_pretrained(options.weights)
-    material = held_out.gather(translator.config, options.photos, options.sketches, options.count, options.all)
+    share = 1.0 if options.all else options.held_out or held_out.held_out_share(translator.config)
+    material = held_out.gather(
+        translator.config, options.photos, options.sketches, options.count, options.all, options.held_out
+    )
     fixed = drawings.read_drawings(options.drawings, translator.config.image_size) if options.drawings else {}
-    share = 1.0 if options.all else held_out.held_out_share(translator.config)
     photos = scenes.read_scenes(options.scenes, share, options.count) if options.scenes else []
     full = translator.config.photo_side
     sharp = scenes.read_scenes(options.scenes, share, options.count, full) if options.scenes else []

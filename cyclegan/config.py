@@ -277,9 +277,10 @@ class TrainConfig(Frozen):
     pool: int = Field(50, ge=0)
     """Generated images kept for each discriminator (history pool); 0 shows it only the newest."""
     seed: int = Field(0, ge=0)
-    precision: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    precision: Literal["bfloat16", "float16", "float32"] | None = None
     """What convolutions compute in; parameters and losses are float32 always. bfloat16 is 1.4 times as fast on
-    processors with instructions for it; float16, with scaled losses, is for GPUs that lack them (before Ampere)."""
+    processors with instructions for it; float16, with scaled losses, is for GPUs that lack them (before Ampere). None:
+    bfloat16, but float32 on a CPU that would emulate it."""
     compile: bool = False
     """Compile the networks with `torch.compile`, which takes minutes at the start and, on a CPU, a C++ compiler."""
     deterministic: bool = False
@@ -351,7 +352,8 @@ class WeightsConfig(Frozen):
 
 
 def load_train_config(path: Path, overrides: list[str] = []) -> TrainConfig:  # noqa: B006 (only read)
-    """Read a TOML file, apply ``["key.of.setting=value", …]`` (values in TOML's syntax; bare words are strings)."""
+    """Read a TOML file, apply ``["key.of.setting=value", …]`` (values in TOML's syntax; bare words are strings; nothing
+    takes the file's value away, so that the default holds)."""
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -366,7 +368,10 @@ def load_train_config(path: Path, overrides: list[str] = []) -> TrainConfig:  # 
             group = group.setdefault(part, {})
             if not isinstance(group, dict):
                 raise ConfigError(f"--set {override}: {part} is a value, not a group of settings.")
-        group[name] = _toml_value(value.strip())
+        if value.strip():
+            group[name] = _toml_value(value.strip())
+        else:
+            group.pop(name, None)
     return parse(TrainConfig, settings, str(path))
 
 

@@ -21,3 +21,8 @@ def fastest_dtype(device: torch.device) -> torch.dtype:
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     native = any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
     return torch.bfloat16 if device.type == "cpu" and native else torch.float32
+
+
+def training_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16, but float32 on a CPU without instructions for it, where it would take many times as long."""
+    return fastest_dtype(device) if device.type == "cpu" else torch.bfloat16

@@ -28,6 +28,13 @@ def test_every_shipped_config_is_valid_and_has_a_header(path: Path) -> None:
     )
 
 
+def test_set_to_nothing_leaves_the_default(file: Path) -> None:
+    assert load_train_config(file, ["data.sketches=drawings", "data.sketches="]).data.sketches is None
+    assert load_train_config(file, ["ema=0.5", "ema="]).ema == TrainConfig.model_fields["ema"].default
+    with pytest.raises(ConfigError, match="steps"):
+        load_train_config(file, ["steps="])
+
+
 def test_set_overrides_in_toml_syntax_or_as_bare_words(file: Path) -> None:
     config = load_train_config(
         file,

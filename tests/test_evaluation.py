@@ -84,6 +84,12 @@ def test_what_was_trained_on_is_the_reference_only(photos: Path, monkeypatch: py
     assert not kept_back & set(opened[len(kept_back) :])
 
 
+def test_weights_that_know_nothing_of_a_folder_are_measured_on_the_share_asked_for(photos: Path) -> None:
+    kept_back = [path for path in photos.iterdir() if is_held_out(path, 0.2) and path.name != "broken.png"]
+    assert len(kept_back) != sum(is_held_out(path, SHARE) for path in photos.iterdir())
+    assert len(held_out.gather(CONFIG, photos, share=0.2).photos) == len(kept_back)
+
+
 def test_parts_belong_together_and_sketches_to_none(material: HeldOut) -> None:
     assert material.photos.shape == material.lines.shape == material.traced.shape == (4, 64, 64, 3)
     assert material.others.shape == material.others_traced.shape == (4, 64, 64, 3)

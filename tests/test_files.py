@@ -224,3 +224,13 @@ def test_crops_are_of_the_resized_image_and_never_turned(tmp_path: Path) -> None
     assert mirrored == {True, False}
     with pytest.raises(ValueError, match="crop_from is 32, smaller than size, 64"):
         data_config(tmp_path, crop_from=32)
+
+
+def test_without_sketches_all_drawings_are_made_and_unpaired_ones_are_missed(
+    tmp_path: Path, make_photo: MakePhoto
+) -> None:
+    save(make_photo(), tmp_path / "1.png")
+    found = find_images(data_config(tmp_path, paired_prob=0.9))
+    assert (found.layout, found.training.sketches) == ("photos", [])
+    with pytest.raises(ConfigError, match="needs a folder of sketches"):
+        find_images(data_config(tmp_path, paired_prob=0.0))

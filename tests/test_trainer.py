@@ -465,3 +465,12 @@ def test_fine_tuning_from_other_networks_is_one_sentence(config: TrainConfig) ->
     given = CycleGAN(config.model_copy(update={"generator": generator}), CPU).networks
     with pytest.raises(ConfigError, match="start_from: its F is not the one that the config describes"):
         CycleGAN(config, CPU).start_from({name: network.state_dict() for name, network in given.items()})
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_cpu_that_would_emulate_bfloat16_computes_in_float32(config: TrainConfig, monkeypatch, native: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native}, raising=False)
+    default = config.model_copy(update={"precision": None})
+    assert CycleGAN(default, CPU).precision == (torch.bfloat16 if native else torch.float32)
+    asked = config.model_copy(update={"precision": "bfloat16"})
+    assert CycleGAN(asked, CPU).precision == torch.bfloat16

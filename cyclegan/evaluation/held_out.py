@@ -58,17 +58,22 @@ class HeldOut:
 
 
 def gather(
-    config: WeightsConfig, photos: Path, sketches: Path | None = None, count: int = 200, everything: bool = False
+    config: WeightsConfig,
+    photos: Path,
+    sketches: Path | None = None,
+    count: int = 200,
+    everything: bool = False,
+    share: float | None = None,
 ) -> HeldOut:
     """At most ``count`` photos and as many sketches of those kept back from training, chosen by their names' hash.
 
-    The reference is as many photos of those trained on. With ``everything`` no file counts as trained on, and every
-    other photo is the reference.
+    The reference is as many photos of those trained on. ``share``: how many were kept back; None: what the weights say.
+    With ``everything`` no file counts as trained on, and every other photo is the reference.
 
     Raises:
         ConfigError: a folder is missing or has too few images.
     """
-    share = 1.0 if everything else held_out_share(config)
+    share = 1.0 if everything else share or held_out_share(config)
     size = config.image_size
     paths = _image_files(photos, "--photos")
     tested = [path for path in paths if held_out(path, share)]

@@ -323,8 +323,10 @@ def _folders(config: DataConfig, headers: Index) -> Found:
 
 def _unpaired(splits: tuple[Listing, Listing], sketches: Headers, config: DataConfig, held: str) -> Found:
     """Photos, and where some drawings do not belong to them ``sketches``, of which a share is held out, too."""
-    if config.paired_prob == 1:
+    if config.paired_prob == 1 or (config.paired_prob and not config.sketches):
         return Found(splits[0], splits[1], f"photos{held}")
+    if not config.sketches:
+        raise ConfigError("data.sketches: unpaired training (data.paired_prob=0) needs a folder of sketches.")
     parts = _by_hash(sketches, config.held_out)
     if not parts[0]:
         raise ConfigError(f"data.sketches: {config.sketches} has no images to train on.")

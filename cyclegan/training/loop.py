@@ -206,7 +206,7 @@ def _describe(config: TrainConfig, model: CycleGAN, found: Found) -> None:
         data.size,
         "1 process" if model.processes.count == 1 else f"{model.processes.count} processes",
         model.device,
-        config.precision,
+        str(model.precision).removeprefix("torch."),
         config.run,
     )
 

@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from cyclegan import losses
 from cyclegan.colour.colour_map import colour_maps, condition, without_colour_strokes
 from cyclegan.config import ConfigError, TrainConfig
+from cyclegan.devices import training_dtype
 from cyclegan.models import Discriminator, Generator, Window
 from cyclegan.training.data import Batch
 from cyclegan.training.image_pool import ImagePool
@@ -84,7 +85,8 @@ class CycleGAN:
         if config.super_resolution_only:
             for part in self._all_but_super_resolution():
                 part.requires_grad_(False)
-        self.scaler = GradScaler(device.type, enabled=config.precision == "float16")
+        self.precision: torch.dtype = getattr(torch, config.precision) if config.precision else training_dtype(device)
+        self.scaler = GradScaler(device.type, enabled=self.precision == torch.float16)
         self.pools = {
             domain: ImagePool(config.pool, config.seed + 1 + n, device) for n, domain in enumerate(self.discriminators)
         }
@@ -110,8 +112,7 @@ class CycleGAN:
         generator_losses: list[Losses] = []
         discriminator_losses: list[Losses] = []
         resting = [network for d, network in (("photo", self.G), ("sketch", self.F)) if d not in schedule.domains]
-        precision: torch.dtype = getattr(torch, self.config.precision)
-        with torch.autocast(self.device.type, precision, enabled=precision != torch.float32):
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             with _frozen(self.D_X, self.D_Y, self.D_features, *resting):
                 for part in parts:
                     images = self._forward(part, schedule)
