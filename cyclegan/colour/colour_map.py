@@ -56,8 +56,9 @@ def colour_map(drawing: RGBArray, seed: int | None = None) -> RGBArray:
         enclosed = regions(small)
     holes = enclosed_by_handles(enclosed)
     meant = (strokes > 0) & (cv2.erode(holes.astype(np.uint8), np.ones((SLIP, SLIP))) > 0)
-    colours = _flooded(small, strokes) if strokes.any() else in_colourway(enclosed, seed)
-    colours[outside(enclosed, small) | holes & ~np.isin(enclosed, enclosed[meant])] = PAPER
+    paper = outside(enclosed, small) | holes & ~np.isin(enclosed, enclosed[meant])
+    colours = _flooded(small, strokes) if strokes.any() else _softened(in_colourway(enclosed, seed), ~paper)
+    colours[paper] = PAPER
     return _enlarged(colours, drawing)
 
 
@@ -202,6 +203,14 @@ def _flooded(small: RGBArray, weight: Cells) -> RGBArray:
     for _ in range(SMOOTHING_STEPS):
         soft = cv2.blur(soft, NEIGHBOURHOOD) * share
     return (np.where(between > 0, soft, flooded) + 0.5).astype(np.uint8)
+
+
+def _softened(colours: RGBArray, inside: Cells) -> RGBArray:
+    """``colours`` blurred by a cell among those ``inside``: they meet on the grid in steps, which G would paint, where
+    the line between them should tell."""
+    share = inside.astype(np.float32)[..., None]
+    soft = cv2.GaussianBlur(np.dstack((colours * share, share)), (0, 0), 1)
+    return (soft[..., :3] / soft[..., 3:].clip(1e-3) + 0.5).astype(np.uint8)
 
 
 def _watershed(ink: Cells, marks: Cells) -> Cells:
