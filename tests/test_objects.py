@@ -69,6 +69,50 @@ def test_objects_apart_are_cut_amid_the_white(sheet: Image.Image) -> None:
     assert all(box[2 if turned else 3] == min(sheet.size) for box in boxes)
 
 
+def grid(rows: Sequence[Sequence[Paint]], heights: Sequence[int]) -> Image.Image:
+    """Rows of things, each row as high as given and its things as wide, in a sheet as wide as the widest of them."""
+    widths = [len(row) * height for row, height in zip(rows, heights, strict=True)]
+    sheet, top = Image.new("RGB", (max(widths), sum(heights)), "white"), 0
+    pen = ImageDraw.Draw(sheet)
+    for row, height in zip(rows, heights, strict=True):
+        for number, thing in enumerate(row):
+            left = number * height
+            thing(pen, (left + 20, top + 20, left + height - 20, top + height - 20))
+        top += height
+    return sheet
+
+
+@pytest.mark.parametrize(
+    ("sheet", "count"),
+    [
+        (grid([[house] * 3] * 2, [200] * 2), 6),
+        (photographed(grid([[house] * 3] * 2, [200] * 2)), 6),
+        (grid([[house] * 2] * 2, [200] * 2), 4),
+        (grid([[house] * 8] * 2, [200] * 2), 16),
+        (grid([[house] * 3, [house] * 2], [200] * 2), 5),
+        (grid([[house] * 2, [house] * 4], [300, 160]), 6),
+    ],
+    ids=["2×3", "photographed", "2×2", "2×8", "3 and 2", "large above small"],
+)
+def test_rows_of_objects_are_cut_apart(sheet: Image.Image, count: int) -> None:
+    boxes = objects_of(sheet, SIZE)
+    assert len(boxes) == count
+    covered = np.zeros((sheet.height, sheet.width), int)
+    for left, top, right, bottom in boxes:
+        covered[top:bottom, left:right] += 1
+        assert (np.asarray(sheet.convert("L"))[top:bottom, left:right] < 100).any()
+    assert (covered == 1).all()
+
+
+def test_titles_below_the_objects_of_a_banner_stay_with_them() -> None:
+    sheet = Image.new("RGB", (600, 250), "white")
+    sheet.paste(banner())
+    pen = ImageDraw.Draw(sheet)
+    for left in (40, 240, 440):
+        pen.line((left, 225, left + 120, 225), fill="black", width=4)
+    assert [box[1::2] for box in objects_of(sheet, SIZE)] == [(0, 250)] * 3
+
+
 def face(pen: ImageDraw.ImageDraw, box: Box) -> None:
     left, top, right, bottom = box
     house(pen, (left + 10, top + 60, left + 70, top + 120))
@@ -102,12 +146,17 @@ def small(pen: ImageDraw.ImageDraw, box: Box) -> None:
         banner([house, circle, house]),
         banner(margin=5),
         banner([house, house]).crop((0, 0, 2 * CELL, CELL)).resize((320, 200)),
+        grid([[circle] * 2, [circle] * 2], [200] * 2),
+        grid([[house, house], [house]], [200] * 2),
+        grid([[house, nothing], [nothing, house]], [200] * 2),
+        grid([[house, small], [small, house]], [200] * 2),
         Image.new("RGB", (600, 200), "white"),
         Image.merge("RGB", [Image.linear_gradient("L").resize((600, 200))] * 3),
     ],
     ids=[
         "one", "one beside white", "eyes in a face", "joined", "the glasses of spectacles", "an object and its mark",
-        "a stroke among them", "too near", "a sheet hardly wide", "blank", "a photo",
+        "a stroke among them", "too near", "a sheet hardly wide",
+        "four rings", "a row with one", "two in corners", "four, some small", "blank", "a photo",
     ],
 )  # fmt: skip
 def test_what_may_belong_together_stays(sheet: Image.Image) -> None:

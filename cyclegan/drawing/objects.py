@@ -1,10 +1,10 @@
 """Several objects on one sheet: where each is, and their photos side by side. G knows one object at a time.
 
-Only what is plainly apart is taken apart: on a sheet much longer than wide, whole drawings of about one size with white
-between them, one after the other along its longer side. Parts that belong together stay so, such as eyes in a face.
+Only what is plainly apart is taken apart: whole drawings of about one size with white between them, in rows of several
+each, or one after the other on a long sheet. Parts that belong together stay so, such as eyes in a face.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -29,32 +29,49 @@ def is_long(size: tuple[int, int]) -> bool:
 def separate(ink: Layer, pen: float) -> list[Box]:
     """A box for each object on ``ink`` (H×W, not 0 where there is a line), together all of it; none for a single one.
 
-    ``pen``: width of the lines in pixels. The boxes are as wide as the sheet across its longer side, and the sheet is
-    cut amid the white between objects.
+    ``pen``: width of the lines in pixels. The sheet is cut amid the white between objects.
     """
-    upright = ink.shape[0] > ink.shape[1]
-    along = ink.T if upright else ink
-    height, length = along.shape
-    if not is_long((length, height)) or not pen:
-        return []
-    groups = _groups(np.flatnonzero(along.any(axis=0)), GAP * height)
-    if len(groups) < 2:
-        return []
-    parts = [along[:, start:end] for start, end in groups]
-    extents = [max(part.shape[1], int(np.ptp(np.flatnonzero(part.any(axis=1)))) + 1) for part in parts]
-    if min(extents) < SMALLEST * max(extents):
-        return []
-    if any(np.count_nonzero(part) < ENCLOSING * pen * extent for part, extent in zip(parts, extents, strict=True)):
-        return []
-    cuts = [0, *((end + start) // 2 for (_, end), (start, _) in pairwise(groups)), length]
-    return [(0, top, height, bottom) if upright else (top, 0, bottom, height) for top, bottom in pairwise(cuts)]
+    return next((boxes for boxes in _ways_to_cut(ink) if _are_objects([_part(ink, box) for box in boxes], pen)), [])
 
 
-def _groups(inked: NDArray, gap: float) -> list[tuple[int, int]]:
-    """Runs (start, end) of the ascending positions ``inked``, with ``gap`` or more between them."""
-    breaks = np.flatnonzero(np.diff(inked) > gap)
-    starts, ends = [0, *(breaks + 1)], [*breaks, len(inked) - 1]
-    return [(int(inked[start]), int(inked[end]) + 1) for start, end in zip(starts, ends, strict=True) if len(inked)]
+def _ways_to_cut(ink: Layer) -> Iterator[list[Box]]:
+    """Rows of several objects each; then what is one after the other along the longer side of a long sheet."""
+    height, width = ink.shape
+    gap = GAP * min(height, width)
+    rows = _strips(ink.max(axis=1), gap)
+    columns = [_strips(ink[top:bottom].max(axis=0), gap) for top, bottom in rows]
+    if len(rows) > 1 and all(len(row) > 1 for row in columns):
+        yield [
+            (left, top, right, bottom) for (top, bottom), row in zip(rows, columns, strict=True) for left, right in row
+        ]
+    if is_long((width, height)):
+        if height > width:
+            yield [(0, top, width, bottom) for top, bottom in rows]
+        else:
+            yield [(left, 0, right, height) for left, right in _strips(ink.max(axis=0), gap)]
+
+
+def _strips(inked: NDArray, gap: float) -> list[tuple[int, int]]:
+    """A line of pixels, cut (start, end) amid each ``gap`` or more between those that are ``inked``, not 0."""
+    places = np.flatnonzero(inked)
+    ends = np.flatnonzero(np.diff(places) > gap)
+    cuts = (places[ends] + 1 + places[ends + 1]) // 2
+    return list(pairwise([0, *cuts.tolist(), len(inked)]))
+
+
+def _part(ink: Layer, box: Box) -> Layer:
+    left, top, right, bottom = box
+    return ink[top:bottom, left:right]
+
+
+def _are_objects(parts: Sequence[Layer], pen: float) -> bool:
+    """Whether the parts of a sheet's ink are several drawings, of about one size each."""
+    if len(parts) < 2 or not pen or not all(part.any() for part in parts):
+        return False
+    extents = [max(int(np.ptp(np.flatnonzero(part.any(axis=axis)))) + 1 for axis in (0, 1)) for part in parts]
+    return min(extents) >= SMALLEST * max(extents) and all(
+        np.count_nonzero(part) >= ENCLOSING * pen * extent for part, extent in zip(parts, extents, strict=True)
+    )
 
 
 def side_by_side(pictures: Sequence[Image.Image], boxes: Sequence[Box], size: tuple[int, int]) -> Image.Image:
