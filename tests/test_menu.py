@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import re
 import threading
+import time
+import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,11 @@ from tests.conftest import TINY, make_networks
 from tests.test_accessibility import violations
 
 pytest_plugins = ["tests.browser_fixtures"]
+
+
+@pytest.fixture(autouse=True)
+def no_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(menus, "STAY_SECONDS", 0)
 
 
 class Shelf:
@@ -95,6 +105,61 @@ def test_who_waits_for_a_model_holds_nobody_up_and_loads_it_once(translator: Tra
     for one in waiting:
         one.join(30)
     assert loads == ["slow"]
+
+
+def test_a_model_stays_for_a_while_before_it_makes_room(
+    translator: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(menus, "STAY_SECONDS", 0.3)
+    shelf = Shelf(translator)
+    for name in "ab":
+        shelf.menu.get(name)
+    start = time.monotonic()
+    shelf.menu.get("c")
+    shelf.menu.get("b")
+    assert 0.2 < time.monotonic() - start < 2
+    assert shelf.loads == list("abc")
+    shelf.menu.get("c")
+    shelf.menu.get("a")  # b has been there for longer than c
+    assert list(shelf.menu._loaded) == ["c", "a"]
+
+
+def test_many_visitors_with_three_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_drawing: Any) -> None:
+    """Each gets the pictures of the model that he asks for, about as often as the others, and few are in memory."""
+    monkeypatch.setattr(menus, "STAY_SECONDS", 0.2)
+    for number, name in enumerate("abc"):
+        networks = make_networks(TINY, seed=number)
+        save_weights(tmp_path / name, {key: one.state_dict() for key, one in networks.items()}, TINY)
+    drawing = make_drawing((128, 128))
+    expected = {
+        name: np.asarray(Translator.from_pretrained(tmp_path / name).sketch_to_photo(drawing, 1)) for name in "abc"
+    }
+    alive: weakref.WeakSet[Translator] = weakref.WeakSet()
+    most, answers, wrong = [0], collections.Counter[str](), list[str]()
+
+    def load(name: str) -> Translator:
+        made = Translator.from_pretrained(tmp_path / name)
+        alive.add(made)
+        most.append(len(alive))
+        return made
+
+    menu = Menu({name: partial(load, name) for name in "abc"})
+    end = time.monotonic() + 4
+
+    def visitor(name: str) -> None:
+        while time.monotonic() < end:
+            photo = menu.get(name).translator.sketch_to_photo(drawing, 1)
+            answers[name] += 1
+            if not np.array_equal(np.asarray(photo), expected[name]):
+                wrong.append(name)
+
+    with ThreadPoolExecutor(12) as pool:
+        for done in [pool.submit(visitor, name) for name in "abc" * 4]:
+            done.result()
+    assert wrong == []
+    assert max(most) <= MAX_LOADED + 2  # the new one, and one that is on its way out
+    assert min(answers.values()) > max(answers.values()) / 5, answers
+    assert len(most) > 3  # there were turns
 
 
 def test_names_are_those_of_folders_and_the_default_is_the_first_that_loads(

@@ -19,6 +19,7 @@ from cyclegan.weights import WeightsError, file_of
 log = logging.getLogger(__name__)
 
 MAX_LOADED = 2  # models in memory; one more while it is being loaded
+STAY_SECONDS = 2  # in memory before it makes room: visitors with more models than two take turns, not every other frame
 RETRY_SECONDS = 60  # until a model that failed to load is tried again: the Hub may take long to fail
 
 Loader = Callable[[], Translator]
@@ -33,7 +34,8 @@ class Model(NamedTuple):
 class Menu:
     """Models by name; safe to call from many threads.
 
-    No two are loaded at once, and whoever asks for one in memory does not wait for another's loading.
+    No two are loaded at once, and whoever asks for one in memory does not wait for another's loading. Which one leaves
+    is still used by those who have it.
     """
 
     def __init__(self, loaders: Mapping[str, Loader]) -> None:
@@ -42,6 +44,7 @@ class Menu:
         self.names = list(loaders)
         self.default = self.names[0]
         self._loaded: OrderedDict[str, Model] = OrderedDict()  # the least recently used first
+        self._since: dict[str, float] = {}  # when each of them came
         self._failed: dict[str, tuple[float, str]] = {}  # when, and the sentence
         self._loading = threading.Lock()
         self._changing = threading.Lock()
@@ -98,6 +101,7 @@ class Menu:
         since, sentence = self._failed.get(name, (0.0, ""))
         if sentence and time.monotonic() - since < RETRY_SECONDS:
             raise WeightsError(sentence)
+        time.sleep(self._seconds_until_room())
         try:
             translator = self._loaders[name]()
         except WeightsError as error:
@@ -105,11 +109,20 @@ class Menu:
             raise
         model = Model(translator, discriminators_of(translator))
         with self._changing:
-            self._loaded[name] = model
-            if len(self._loaded) > MAX_LOADED:
-                left, _ = self._loaded.popitem(last=False)
-                log.info("%s left memory", left)
+            if len(self._loaded) == MAX_LOADED:
+                leaving = next(one for one in self._loaded if time.monotonic() - self._since[one] >= STAY_SECONDS)
+                del self._loaded[leaving]
+                log.info("%s left memory", leaving)
+            self._loaded[name], self._since[name] = model, time.monotonic()
         return model
+
+    def _seconds_until_room(self) -> float:
+        """Until a model has stayed long enough to make room for another."""
+        with self._changing:
+            if len(self._loaded) < MAX_LOADED:
+                return 0.0
+            first = min(self._since[name] for name in self._loaded)
+        return max(first + STAY_SECONDS - time.monotonic(), 0.0)
 
 
 def _load(source: str, name: str) -> Translator:
