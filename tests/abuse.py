@@ -112,7 +112,7 @@ async def by_file_alone(visitor: Visitor, _: httpx.AsyncClient) -> Said:
 
 
 async def by_canvas(make: Callable[[], Any], visitor: Visitor, _: httpx.AsyncClient) -> Said:
-    """As a frame of the canvas."""
+    """As the strokes of a frame of the canvas."""
     answer = await visitor.draw(visitor.frame(make()))
     return answer.get("error") or (PICTURE if answer.get("photo") else "an empty sheet")
 
@@ -169,6 +169,33 @@ def payloads(address: str) -> dict[str, tuple[Any, str]]:
         "a NUL in the path, marked": ({"path": "/tmp/\0.png", **mark}, "did not arrive"),
         "a path of 9,000 characters": ({"path": "/tmp/" + "a" * 9000, **mark}, "did not arrive"),
         "a deep list": (_deep_list(), "did not arrive"),
+    }
+
+
+def drawings() -> dict[str, tuple[Callable[[], Any], str]]:
+    """Name → (what comes in place of strokes, what is answered)."""
+
+    def stroke(points: Any, **more: Any) -> list[dict[str, Any]]:
+        return [{"colour": "#000000", "width": 64, "points": points, **more}]
+
+    return {
+        "2 MB of text": (lambda: "a" * 2 * MEGA, "list of strokes"),
+        "a deep list": (_deep_list, "list of strokes"),
+        "2 MB of text as a picture": (lambda: [{"image": "a" * 2 * MEGA}], "PNG data URL"),
+        "15 MB data URL": (lambda: [{"image": data_url(bytes(11 * MEGA))}], "too large"),
+        "500 pictures": (lambda: [{"image": data_url(drawing(1, 9))}] * 500, "at most 4 pictures"),
+        "2 million points": (lambda: stroke([1] * 4 * MEGA), "too many strokes"),
+        "100,000 strokes": (lambda: stroke([1, 1]) * 100_000, "too many strokes"),
+        "lines to and fro, far away": (lambda: stroke([0, 0, *[MEGA, MEGA, -MEGA, -MEGA] * 4000]), "too long"),
+        "20,000 bold lines across the sheet": (lambda: stroke([0, 0, *[5120, 4000, -5120, -4000] * 9000]), "too long"),
+        "a point beyond all numbers": (lambda: stroke([10**400, 0]), "does not make"),
+        "points that add up to too much": (lambda: stroke([MEGA] * 40), "does not make"),
+        "half a point": (lambda: stroke([1, 2, 3]), "does not make"),
+        "text for points": (lambda: stroke("ab"), "does not make"),
+        "a pressure of 1,000": (lambda: stroke([1, 2], pressures=[10_000]), "does not make"),
+        "a colour by name": (lambda: stroke([1, 2], colour="red"), "does not make"),
+        "a width of NaN": (lambda: stroke([1, 2], width=float("nan")), "at most 64 pixels wide"),
+        "a stroke that goes on and never began": (lambda: [{"points": [1, 2]}], "does not make"),
     }
 
 
@@ -230,14 +257,13 @@ def cases(address: str) -> list[Case]:
     ]
     for name, (make, answer) in files().items():
         answer = f"limit is 262144 pixels|512×512|PNG|empty|{answer}"
-        found.append(Case(f"{name} as a frame", partial(by_canvas, partial(_url_of, make)), answer))
+        found.append(Case(f"{name} as a frame", partial(by_canvas, partial(_picture, make)), answer))
     for name, (payload, answer) in payloads(address).items():
         found.append(
             Case(f"{name} as a file", partial(by_payload, "photo_to_sketch", payload), f"{answer}|{NOT_AS_EXPECTED}")
         )
-    found.append(Case("2 MB of text as a frame", partial(by_canvas, lambda: "a" * 2 * MEGA), "PNG data URL"))
-    found.append(Case("15 MB data URL as a frame", partial(by_canvas, lambda: data_url(bytes(11 * MEGA))), "too large"))
-    found.append(Case("a deep list as a frame", partial(by_canvas, _deep_list), "PNG data URL"))
+    for name, (strokes, answer) in drawings().items():
+        found.append(Case(f"{name} as a frame", partial(by_canvas, strokes), answer))
     for name, (path, request, answer) in requests().items():
         found.append(Case(name, partial(by_post, path, request), answer))
     for count in (0, 5):
@@ -254,8 +280,8 @@ def cases(address: str) -> list[Case]:
     return found
 
 
-def _url_of(make: Callable[[], bytes]) -> str:
-    return data_url(make())
+def _picture(make: Callable[[], bytes]) -> list[dict[str, str]]:
+    return [{"image": data_url(make())}]
 
 
 def _deep_list() -> Any:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from tests.load import Part, Tally, data_url, drawing, drawing_asks
+from tests.load import Part, Tally, drawing, drawing_asks, strokes
 from tests.server import Server
 from tests.visitor import RefusedError, Visitor, connect
 
@@ -30,7 +30,7 @@ async def flood(server: Server, frames: int, at_once: int) -> Flood:
     answers = busy = 0
     async with connect(server.url) as client:
         pest, other = await Visitor.arrive(client), await Visitor.arrive(client)
-        sheets = [pest.frame(data_url(drawing(1, lines % 20 + 2)), final=lines % 9 == 8) for lines in range(20)]
+        sheets = [pest.frame(strokes(1, lines % 20 + 2), final=lines % 9 == 8) for lines in range(20)]
         left = iter(range(frames))
 
         async def send() -> None:
@@ -54,7 +54,7 @@ async def leave(server: Server, times: int) -> None:
     """Visitors who close the page while their picture is made, on the canvas and in the queue."""
     async with connect(server.url) as client:
         visitor = await Visitor.arrive(client)
-        frame = visitor.frame(data_url(drawing(1, 9)))
+        frame = visitor.frame(strokes(1, 9))
         upload = await visitor.upload("a.png", drawing(1, 9))
     for _ in range(times):
         async with connect(server.url) as client:

@@ -3,8 +3,8 @@
     python -m tests.bench_app [--weights weights] [--strokes 20]
 
 Starts `python app.py` on a free port and reports: seconds until the page answers; pictures a second while the pen
-moves; milliseconds from pen-up to the last picture (lossless, with its round trip), median and 95th percentile; and
-for how many milliseconds pen-up holds up the page on a sheet of so many strokes.
+moves; milliseconds from pen-up to the last picture (lossless, with its round trip), median and 95th percentile; and,
+on a sheet of so many strokes, for how many milliseconds pen-up holds up the page and how many bytes a frame sends.
 """
 
 from __future__ import annotations
@@ -56,8 +56,11 @@ def stroke(page: Page, number: int) -> tuple[float, float]:
     return len(live) / STROKE_SECONDS, shown[-1][0] - up
 
 
-def pen_up(page: Page, count: int) -> float:
-    """Median milliseconds for which the end of a stroke holds up the page, on a sheet of `count` strokes."""
+def full_sheet(page: Page, count: int) -> tuple[float, float, int]:
+    """On a sheet of `count` strokes: median milliseconds for which the end of a stroke holds up the page; median bytes
+    of a frame's request, and those of the first, which goes out as the page comes back with the whole drawing."""
+    sent: list[int] = []
+    page.on("request", lambda one: sent.append(len(one.post_data or "")) if "component_server" in one.url else None)
     turns = [(number * 0.7, 20 + number % 200) for number in range(count)]
     points = [[[256 + r * math.cos(a + k / 5), 256 + r * math.sin(a + k / 5)] for k in range(40)] for a, r in turns]
     steps = [[{"colour": "#000000", "width": 4, "points": one}] for one in points]
@@ -65,6 +68,7 @@ def pen_up(page: Page, count: int) -> float:
     page.reload()
     page.wait_for_selector("canvas.ink")
     page.wait_for_timeout(2000)
+    first, sent[:] = sum(sent), []
     page.evaluate("""() => {
       window.held = [];
       addEventListener('pointerup', () => (window.up = performance.now()), { capture: true });
@@ -77,7 +81,7 @@ def pen_up(page: Page, count: int) -> float:
         page.mouse.move(left + 0.8 * side, top + 0.5 * side, steps=10)
         page.mouse.up()
         page.wait_for_timeout(500)
-    return statistics.median(page.evaluate("window.held"))
+    return statistics.median(page.evaluate("window.held")), statistics.median(sent), first
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -96,14 +100,14 @@ def main() -> None:
         page.wait_for_selector("canvas.ink")
         page.evaluate(WATCH)
         rows = [stroke(page, number) for number in tqdm(range(options.strokes), unit="stroke")]
-        held = {count: pen_up(page, count) for count in FULL_SHEETS}
+        sheets = {count: full_sheet(page, count) for count in FULL_SHEETS}
         browser.close()
     rates, delays = [row[0] for row in rows], [row[1] for row in rows]
     tqdm.write(f"page answers after          {server.seconds:.1f} s")
     tqdm.write(f"pictures a second, drawing  {statistics.median(rates):.1f} (median of {len(rates)} strokes)")
     tqdm.write(f"pen-up to last picture      {statistics.median(delays):.0f} ms, p95 {percentile(delays, 0.95):.0f} ms")
-    for count, duration in held.items():
-        tqdm.write(f"pen-up, {count:4} strokes        {duration:.1f} ms")
+    for count, (held, size, first) in sheets.items():
+        tqdm.write(f"{count:4} strokes: pen-up holds up {held:.1f} ms, a frame {size:,.0f} bytes, the first {first:,}")
 
 
 if __name__ == "__main__":

@@ -117,20 +117,38 @@ def data_url(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
-def drawing_asks(visitor: Visitor, number: int) -> list[Ask]:
-    """A stroke with the pen down, frame by frame, and the last with the pen up."""
+def strokes(number: int, count: int) -> list[dict[str, Any]]:
+    """The first strokes of visitor `number`'s drawing on the canvas, straight lines of eight points."""
+    random, drawn = Random(number), []
+    x, y = random.randrange(5120), random.randrange(5120)
+    for _ in range(count):
+        dx, dy = (random.randrange(5120) - x) // 7, (random.randrange(5120) - y) // 7
+        drawn.append({"colour": "#000000", "width": 4, "points": [x, y, *[dx, dy] * 7]})
+        x, y = x + 7 * dx, y + 7 * dy
+    return drawn
 
-    def ask(frame: bytes) -> Ask:
+
+def drawing_asks(visitor: Visitor, number: int) -> list[Ask]:
+    """A drawing, stroke by stroke, each frame with what is new; the last with the pen up."""
+    all_strokes, kept = strokes(number, FRAMES + 1), ""
+
+    def ask(count: int) -> Ask:
         async def send() -> Answer:
-            answer = await visitor.draw(frame)
+            nonlocal kept
+            final = count == len(all_strokes)
+            answer: dict[str, Any] = {"unknown": True}
+            if count > 2:
+                answer = await visitor.draw(visitor.frame(all_strokes[count - 1 : count], final, kept))
+            if answer.get("unknown"):
+                answer = await visitor.draw(visitor.frame(all_strokes[:count], final))
             if answer.get("error"):
                 raise RefusedError(answer["error"])
+            kept = answer.get("kept", kept)
             return None if answer.get("busy") else (answer.get("photo") or "").encode()
 
         return send
 
-    urls = [data_url(drawing(number, lines + 2)) for lines in range(FRAMES)]
-    return [ask(visitor.frame(url, final=url == urls[-1])) for url in urls]
+    return [ask(lines + 2) for lines in range(FRAMES)]
 
 
 def uploading_asks(visitor: Visitor, number: int) -> list[Ask]:

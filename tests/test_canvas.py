@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -12,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cyclegan.demo.draw import prepare, put_back
 from cyclegan.demo.page import EXAMPLES
+from cyclegan.demo.sheets import Drawing
 from cyclegan.inference import Translator
 from tests.browser import PHOTO, RETURNED, ZIGZAG, canvas, draw, drawing_area, ink, open_page, picture
 
@@ -42,15 +44,20 @@ def test_photo_follows_the_pen(page: Page) -> None:
 def test_photo_is_the_translators(page: Page, translator: Translator) -> None:
     draw(page, ZIGZAG)
     picture(page, RETURNED)
-    kept = page.wait_for_function("JSON.parse(sessionStorage.getItem('sketch-photo-drawing'))?.[0][0].points[0]")
-    x, y = kept.json_value()
     draw(page, [(0.2, 0.8), (0.8, 0.7)])
     photo, returned = picture(page, PHOTO), picture(page, RETURNED)
-    normalised = prepare(Image.fromarray(canvas(page)), 64, tidy=True)
+    stored = "JSON.parse(sessionStorage.getItem('sketch-photo-drawing'))"
+    steps = page.wait_for_function(f"{stored}?.length === 2 && {stored}").json_value()
+    drawing = Drawing()
+    for stroke in (one for step in steps for one in step):
+        places = np.rint(10 * np.array(stroke["points"])).astype(int)
+        drawing.add([stroke | {"points": np.diff(places, axis=0, prepend=0).ravel().tolist()}])
+    normalised = prepare(Image.fromarray(drawing.picture()), 64, tidy=True)
+    x, y = steps[0][0]["points"][0]
     seed = round(10 * x) + 31 * round(10 * y)  # the first stroke's: the sheet keeps its colours
     expected = translator.round_trip(normalised.sheet, "sketch_to_photo", seed)
-    assert np.array_equal(photo, np.asarray(put_back(normalised, expected[0])))
-    assert np.array_equal(returned, np.asarray(put_back(normalised, expected[1])))
+    assert np.abs(photo.astype(int) - np.asarray(put_back(normalised, expected[0]))).max() <= 8
+    assert np.abs(returned.astype(int) - np.asarray(put_back(normalised, expected[1]))).max() <= 8
 
 
 def test_undo_redo_clear(page: Page) -> None:
@@ -219,6 +226,78 @@ def test_example_goes_on_the_sheet(page: Page) -> None:
 
 
 # --- the road to the server -----------------------------------------------------------------------------------------
+
+
+def frames_of(page: Page) -> list[Any]:
+    """What is sent of the drawing from now on, frame by frame."""
+    frames: list[Any] = []
+
+    def note(request: Any) -> None:
+        if "component_server" in request.url:
+            frames.append(request.post_data_json["data"])
+
+    page.on("request", note)
+    return frames
+
+
+def settled(page: Page) -> None:
+    """Waits until the last frame's photo is there, and that it is the last."""
+    picture(page, PHOTO)
+    page.wait_for_timeout(500)
+    picture(page, RETURNED)
+
+
+def test_a_frame_sends_what_is_new(page: Page) -> None:
+    frames = frames_of(page)
+    draw(page, ZIGZAG)
+    settled(page)
+    assert frames[0]["onto"] is None
+    points = [point for frame in frames for stroke in frame["strokes"] for point in stroke["points"]]
+    assert 40 < len(points) < 80
+    kept = frames[1]["onto"]
+    assert all(frame["onto"] for frame in frames[1:])
+    frames.clear()
+    draw(page, ZIGZAG[:2])
+    settled(page)
+    assert frames[0]["onto"] not in (None, kept)
+    before = frames[0]["onto"]
+    assert max(len(json.dumps(frame)) for frame in frames) < 400
+    frames.clear()
+    page.keyboard.press("Control+z")
+    settled(page)
+    page.keyboard.press("Control+y")
+    settled(page)
+    assert [frame["strokes"] for frame in frames] == [[], []]
+    assert frames[0]["onto"] == before != frames[1]["onto"]
+
+
+def test_a_server_that_does_not_know_the_drawing_is_sent_all_of_it(page: Page) -> None:
+    draw(page, ZIGZAG)
+    settled(page)
+    frames = frames_of(page)
+    page.route("**/component_server/**", lambda route: route.fulfill(json={"unknown": True}), times=1)
+    draw(page, [(0.5, 0.5)])
+    settled(page)
+    assert frames[0]["onto"] is not None
+    assert frames[1]["onto"] is None
+    assert len(frames[1]["strokes"]) == 2
+    assert len(frames[1]["strokes"][0]["points"]) > 40
+    expect(page.locator(".draw .message")).to_be_empty()
+
+
+def test_a_long_drawing_comes_back_as_a_picture_and_grows_by_strokes(page: Page) -> None:
+    strokes = [
+        {"colour": "#000000", "width": 4, "points": [[10 + x, 20 + y] for x in range(0, 480, 20)]} for y in range(250)
+    ]
+    page.evaluate("steps => sessionStorage.setItem('sketch-photo-drawing', JSON.stringify([steps]))", strokes)
+    frames = frames_of(page)
+    page.reload()
+    settled(page)
+    assert [list(one) for one in frames[0]["strokes"]] == [["image"]]
+    frames.clear()
+    draw(page, [(0.2, 0.8), (0.8, 0.8)])
+    settled(page)
+    assert max(len(json.dumps(frame)) for frame in frames) < 400
 
 
 def test_late_answer_does_not_bring_a_cleared_drawing_back(page: Page) -> None:

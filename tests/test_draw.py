@@ -15,21 +15,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 from cyclegan.demo import draw
-from cyclegan.demo.draw import (
-    JPEG_URL,
-    MAX_FRAME_CHARACTERS,
-    MAX_MOMENTS,
-    PNG_URL,
-    answer_film,
-    answer_frame,
-    answer_vary,
-    data_url,
-    draw_tab,
-    open_photo,
-    prepare,
-)
+from cyclegan.demo.data_urls import JPEG_URL, data_url
+from cyclegan.demo.draw import MAX_MOMENTS, answer_film, answer_frame, answer_vary, draw_tab, prepare
 from cyclegan.demo.menu import Menu, discriminators_of
 from cyclegan.demo.page import EXAMPLES
+from cyclegan.demo.realism import Discriminators
+from cyclegan.demo.sheets import Drawing
 from cyclegan.drawing.normalise import normalise
 from cyclegan.images import ImageError, fit_square
 from cyclegan.inference import Translator
@@ -41,10 +32,15 @@ pytest_plugins = ["tests.browser_fixtures"]
 # --- frames ---------------------------------------------------------------------------------------------------------
 
 
-def png_url(image: Image.Image, kind: str = "PNG") -> str:
-    buffer = BytesIO()
-    image.save(buffer, kind)
-    return PNG_URL + base64.b64encode(buffer.getvalue()).decode()
+def answered(
+    translator: Translator,
+    sheet: Image.Image,
+    discriminators: Discriminators | None = None,
+    colours: Image.Image | None = None,
+    **frame: Any,
+) -> dict[str, Any]:
+    """`answer_frame` of a picture on the canvas."""
+    return answer_frame(translator, discriminators, Drawing.of(sheet, colours), frame)
 
 
 @pytest.fixture
@@ -56,36 +52,16 @@ def small() -> Image.Image:
     return sheet
 
 
-@pytest.mark.parametrize(
-    ("frame", "sentence"),
-    [
-        (None, "PNG data URL"),
-        (["data:image/png;base64,"], "PNG data URL"),
-        ({"image": 3}, "PNG data URL"),
-        ({"image": "data:image/svg+xml;base64,AAAA"}, "PNG data URL"),
-        ({"image": PNG_URL + "A" * MAX_FRAME_CHARACTERS}, "too large"),
-        ({"image": PNG_URL + "Ä"}, "base64"),
-        ({"image": PNG_URL + "AAAA"}, "not an image"),
-        ({"image": PNG_URL}, "empty"),
-        ({"image": png_url(Image.new("RGB", (512, 511)))}, "512×512"),
-        ({"image": png_url(Image.new("RGB", (512, 512)), "JPEG")}, "PNG"),
-    ],
-)
-def test_frames_of_strangers(translator: Translator, frame: Any, sentence: str) -> None:
-    with pytest.raises(ImageError, match=sentence):
-        answer_frame(translator, frame)
-
-
 def test_empty_frame_has_no_photo(translator: Translator) -> None:
-    assert answer_frame(translator, {"image": png_url(Image.new("RGB", (512, 512), "white"))}) == {"photo": None}
-    assert answer_frame(translator, {"image": png_url(Image.new("RGBA", (512, 512)))}) == {"photo": None}
+    assert answer_frame(translator, None, Drawing(), {}) == {"photo": None}
+    assert answered(translator, Image.new("RGB", (512, 512), "white")) == {"photo": None}
 
 
 @pytest.mark.parametrize("tidy", [False, None, 0])
 def test_untidied_is_exactly_raw(translator: Translator, small: Image.Image, tidy: Any) -> None:
     sheet = fit_square(small, 64)
     photo, returned = translator.round_trip(sheet, "sketch_to_photo")
-    answer = answer_frame(translator, {"image": png_url(small), "final": True, "tidy": tidy})
+    answer = answered(translator, small, final=True, tidy=tidy)
     assert np.array_equal(decode(answer["photo"]), np.asarray(photo))
     assert np.array_equal(decode(answer["returned"]), np.asarray(returned))
     assert np.array_equal(decode(answer["sheet"]), np.asarray(sheet))
@@ -93,8 +69,7 @@ def test_untidied_is_exactly_raw(translator: Translator, small: Image.Image, tid
 
 
 def test_a_sheet_keeps_the_colours_of_its_seed(translator: Translator, small: Image.Image) -> None:
-    frame = {"image": png_url(small), "final": True, "tidy": False}
-    seven, photo = (answer_frame(translator, frame | {"seed": seed})["photo"] for seed in (7, "7"))
+    seven, photo = (answered(translator, small, final=True, seed=seed)["photo"] for seed in (7, "7"))
     assert np.array_equal(
         decode(seven), np.asarray(translator.sketch_to_photo(fit_square(small, 64), 7, normalise=False))
     )
@@ -107,43 +82,26 @@ def test_a_photo_gives_its_colours_to_its_drawing(translator: Translator, tidy: 
     sheet = Image.new("RGB", (512, 512), "white")
     ImageDraw.Draw(sheet).rectangle((40, 180, 460, 330), outline="black", width=4)
     photo = Image.new("RGB", (100, 50), (200, 60, 40))
-    frame: dict[str, Any] = {"image": png_url(sheet), "tidy": tidy, "colours": data_url(photo, "JPEG")}
-    answer = answer_frame(translator, frame | {"final": True})
+    answer = answered(translator, sheet, colours=photo, tidy=tidy, final=True)
     made = decode(answer["photo"])
     assert made.shape == (512, 512, 3)
     assert (made[:127] == 255).all()
     assert (made[130:380] < 255).any()
     prepared = prepare(sheet, 64, tidy, photo)
     assert prepared.region == (0, 128, 512, 384)
-    expected = translator.sketch_to_photo(prepared.sketch, colours=open_photo(frame["colours"]), normalise=False)
+    expected = translator.sketch_to_photo(prepared.sketch, colours=photo, normalise=False)
     assert expected.size == (64, 32)
     assert np.array_equal(made[128:384], np.asarray(expected.resize((512, 256), Image.Resampling.LANCZOS)))
-    live = answer_frame(translator, frame)
+    live = answered(translator, sheet, colours=photo, tidy=tidy)
     assert np.abs(decode(live["photo"]).astype(int) - made).mean() < 8
-    other = answer_frame(translator, frame | {"colours": data_url(Image.new("RGB", (100, 50), "blue"), "JPEG")})
+    other = answered(translator, sheet, colours=Image.new("RGB", (100, 50), "blue"), tidy=tidy)
     assert np.abs(decode(other["photo"]).astype(int) - made).mean() > 1
-    blank = answer_frame(translator, frame | {"image": png_url(Image.new("RGB", (512, 512), "white"))})
-    assert blank["photo"]
-
-
-@pytest.mark.parametrize(
-    ("colours", "sentence"),
-    [
-        (3, "JPEG data URL"),
-        (png_url(Image.new("RGB", (8, 8))), "JPEG data URL"),
-        (JPEG_URL + "AAAA", "not an image"),
-        (data_url(Image.new("RGB", (513, 64)), "JPEG"), "at most 512"),
-    ],
-)
-def test_colours_of_strangers(translator: Translator, small: Image.Image, colours: Any, sentence: str) -> None:
-    for ask in (answer_frame, answer_vary):
-        with pytest.raises(ImageError, match=sentence):
-            ask(translator, {"image": png_url(small), "colours": colours})
+    assert answered(translator, Image.new("RGB", (512, 512), "white"), colours=photo, tidy=tidy)["photo"]
 
 
 def test_six_more_of_a_photo_are_six_tints_of_it(translator: Translator, small: Image.Image) -> None:
     photo = Image.new("RGB", (60, 90), (180, 90, 60))
-    six = answer_vary(translator, {"image": png_url(small), "colours": data_url(photo, "JPEG")})["variations"]
+    six = answer_vary(translator, Drawing.of(small, photo), {})["variations"]
     assert len({one["name"] for one in six}) == len({one["colours"] for one in six}) == 6
     for one in six:
         assert one["sketch"] is None
@@ -154,12 +112,12 @@ def test_six_more_of_a_photo_are_six_tints_of_it(translator: Translator, small: 
 def test_tidied_is_treated_and_put_back(translator: Translator, small: Image.Image) -> None:
     normalised = normalise(small, 64)
     photo, returned = translator.round_trip(normalised.sheet, "sketch_to_photo")
-    answer = answer_frame(translator, {"image": png_url(small), "final": True, "tidy": True})
+    answer = answered(translator, small, final=True, tidy=True)
     assert np.array_equal(decode(answer["sheet"]), np.asarray(normalised.sheet))
     assert np.array_equal(decode(answer["photo"]), np.asarray(normalised.put_back(photo)))
     assert np.array_equal(decode(answer["returned"]), np.asarray(normalised.put_back(returned)))
     assert answer["remark"] == normalised.remark != ""
-    live = answer_frame(translator, {"image": png_url(small), "tidy": True})
+    live = answered(translator, small, tidy=True)
     assert live.keys() == {"photo", "took"}
     assert live["photo"].startswith(JPEG_URL)
     assert np.abs(decode(live["photo"]).astype(int) - np.asarray(normalised.put_back(photo))).mean() < 8
@@ -167,15 +125,14 @@ def test_tidied_is_treated_and_put_back(translator: Translator, small: Image.Ima
 
 def test_discriminators_are_asked_when_the_pen_is_up(translator: Translator, small: Image.Image) -> None:
     discriminators = discriminators_of(translator)
-    frame = {"image": png_url(small), "final": True, "judge": True}
-    answer = answer_frame(translator, frame, discriminators)
+    answer = answered(translator, small, discriminators, final=True, judge=True)
     assert "opinion" in answer["opinion"]["sentence"]
     for name in ("photo", "returned"):
         assert decode(answer["opinion"][name]).shape == decode(answer[name]).shape
         assert not np.array_equal(decode(answer["opinion"][name]), decode(answer[name]))
-    assert "opinion" not in answer_frame(translator, frame | {"judge": False}, discriminators)
-    assert "opinion" not in answer_frame(translator, frame | {"final": False}, discriminators)
-    assert "opinion" not in answer_frame(translator, frame, None)
+    assert "opinion" not in answered(translator, small, discriminators, final=True, judge=False)
+    assert "opinion" not in answered(translator, small, discriminators, final=False, judge=True)
+    assert "opinion" not in answered(translator, small, None, final=True, judge=True)
 
 
 def test_no_discriminators_without_their_files(weights_folder: Path) -> None:
@@ -189,12 +146,11 @@ def test_no_discriminators_without_their_files(weights_folder: Path) -> None:
 
 @pytest.mark.parametrize("tidy", [True, False])
 def test_six_variations_are_seeds_with_their_photos(translator: Translator, small: Image.Image, tidy: bool) -> None:
-    others = answer_vary(translator, {"image": png_url(small), "tidy": tidy, "seed": 3})["variations"]
+    others = answer_vary(translator, Drawing.of(small), {"tidy": tidy, "seed": 3})["variations"]
     assert len({one["name"] for one in others}) == len({one["photo"] for one in others}) == 6
     for number, one in enumerate(others):
         assert (one["sketch"], one["seed"]) == (None, 4 + number)
-        frame = {"image": png_url(small), "tidy": tidy, "seed": one["seed"], "final": True}
-        photo = decode(answer_frame(translator, frame)["photo"])
+        photo = decode(answered(translator, small, tidy=tidy, seed=one["seed"], final=True)["photo"])
         assert np.abs(decode(one["photo"]).astype(int) - photo).mean() < (8 if tidy else 0.1)
 
 
@@ -202,7 +158,7 @@ def test_six_variations_are_seeds_with_their_photos(translator: Translator, smal
 def test_of_coloured_drawings_they_are_drawings(translator: Translator, small: Image.Image, tidy: bool) -> None:
     coloured = small.copy()
     ImageDraw.Draw(coloured).line((140, 150, 160, 150), fill=(0, 160, 0), width=12)
-    others = answer_vary(translator, {"image": png_url(coloured), "tidy": tidy})["variations"]
+    others = answer_vary(translator, Drawing.of(coloured), {"tidy": tidy})["variations"]
     assert len({one["name"] for one in others}) == len({one["photo"] for one in others}) == 6
     for one in others:
         sketch = Image.fromarray(decode(one["sketch"]))
@@ -214,14 +170,23 @@ def test_of_coloured_drawings_they_are_drawings(translator: Translator, small: I
             )
 
 
-def test_film(small: Image.Image, make_photo: Callable[..., Image.Image]) -> None:
+LINE = {"colour": "#000000", "width": 4, "points": [1000, 2500, 3000, 0]}
+
+
+def test_film(make_photo: Callable[..., Image.Image]) -> None:
+    """A moment has what is new in it; the stroke of one goes on in the next."""
     photo = data_url(make_photo((64, 64)), "JPEG")
-    film = answer_film([[png_url(Image.new("RGB", (512, 512), "white")), photo], [png_url(small), photo]])["film"]
+    film = answer_film([[[LINE | {"open": True}], photo], [[{"points": [4000, 4000]}], photo]])["film"]
     image: Any = Image.open(BytesIO(base64.b64decode(film.removeprefix("data:image/gif;base64,"))))
     assert (image.format, image.n_frames) == ("GIF", 2)
+    ink = []
+    for number in range(2):
+        image.seek(number)
+        ink.append((np.asarray(image.convert("L"))[:, :256] < 128).sum())
+    assert 0 < ink[0] < ink[1] / 1.3
 
 
-PAPER, PHOTO = png_url(Image.new("RGB", (512, 512))), data_url(Image.new("RGB", (64, 64)), "JPEG")
+PNG, PHOTO = data_url(Image.new("RGB", (512, 512))), data_url(Image.new("RGB", (64, 64)), "JPEG")
 
 
 @pytest.mark.parametrize(
@@ -229,15 +194,15 @@ PAPER, PHOTO = png_url(Image.new("RGB", (512, 512))), data_url(Image.new("RGB", 
     [
         (None, "moments"),
         ([], "moments"),
-        ([[PAPER, PHOTO]] * (MAX_MOMENTS + 1), "moments"),
-        ([PAPER, PHOTO], "drawing and its photo"),
-        ([[PAPER, PHOTO, PHOTO]], "drawing and its photo"),
-        ([[PHOTO, PAPER]], "PNG data URL"),
-        ([[PAPER, PAPER]], "JPEG data URL"),
-        ([[PAPER, JPEG_URL + "AAAA"]], "not an image"),
-        ([[PAPER, JPEG_URL + PAPER.removeprefix(PNG_URL)]], "must be a JPEG"),
-        ([[PAPER, data_url(Image.new("RGB", (1024, 1024)), "JPEG")]], "limit is 262144 pixels"),
-        ([[PAPER, data_url(Image.new("RGB", (513, 32)), "JPEG")]], "at most 512"),
+        ([[[LINE], PHOTO]] * (MAX_MOMENTS + 1), "moments"),
+        ([[LINE], PHOTO], "what was drawn and its photo"),
+        ([[[LINE], PHOTO, PHOTO]], "what was drawn and its photo"),
+        ([[PHOTO, [LINE]]], "list of strokes"),
+        ([[[LINE], PNG]], "JPEG data URL"),
+        ([[[LINE], JPEG_URL + "AAAA"]], "not an image"),
+        ([[[LINE], JPEG_URL + PNG.partition(",")[2]]], "must be a JPEG"),
+        ([[[LINE], data_url(Image.new("RGB", (1024, 1024)), "JPEG")]], "limit is 262144 pixels"),
+        ([[[LINE], data_url(Image.new("RGB", (513, 32)), "JPEG")]], "at most 512"),
     ],
 )
 def test_films_of_strangers(moments: Any, sentence: str) -> None:
@@ -245,9 +210,7 @@ def test_films_of_strangers(moments: Any, sentence: str) -> None:
         answer_film(moments)
 
 
-def test_one_extra_at_a_time_and_live_frames_beside_it(
-    translator: Translator, small: Image.Image, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_extra_at_a_time_and_live_frames_beside_it(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     def slow(*_: Any) -> list[Any]:
@@ -260,7 +223,7 @@ def test_one_extra_at_a_time_and_live_frames_beside_it(
         menu = Menu.of(translator)
         draw_tab(menu, menu.get(), [])
     (tab,) = (block for block in demo.blocks.values() if isinstance(block, gr.HTML))
-    frame = {"image": png_url(small)}
+    frame = {"onto": None, "strokes": [LINE]}
     first = threading.Thread(target=tab.vary, args=[frame])  # type: ignore[attr-defined]
     first.start()
     assert begun.wait(30)
@@ -268,5 +231,5 @@ def test_one_extra_at_a_time_and_live_frames_beside_it(
     assert "photo" in tab.redraw(frame)  # type: ignore[attr-defined]
     go_on.set()
     first.join()
-    assert tab.vary(frame) == {"variations": []}  # type: ignore[attr-defined]
+    assert tab.vary(frame)["variations"] == []  # type: ignore[attr-defined]
     assert "moments" in tab.film([])["error"]  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 
 from cyclegan import images
 from cyclegan.colour.palettes import COLOURWAYS
-from cyclegan.demo.draw import data_url
+from cyclegan.demo.data_urls import data_url
 from cyclegan.demo.page import EXAMPLES
 from cyclegan.inference import Translator
 from tests.browser import PATIENCE, PHOTO, RETURNED, ZIGZAG, canvas, decode, draw, ink, picture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.browser import ZIGZAG
 from tests.firefox import Firefox, firefox_path, running_firefox
+from tests.test_sheets import HANDS, INKED, SOURCES, assert_the_same_pixels
 
 pytest_plugins = ["tests.browser_fixtures"]
 
@@ -46,8 +48,23 @@ def test_draw_and_translate(path: str, url: str) -> None:
         firefox.wait_for(f"{visible.format(repr('.pictures img'))}.filter(e => e.naturalWidth).length === 3")
 
 
-def test_a_firefox_that_resists_fingerprinting_says_so(path: str, url: str) -> None:
+def test_the_server_inks_the_same_pixels(path: str, url: str) -> None:
+    with running_firefox(path) as firefox:
+        firefox.open(url)
+        for strokes in HANDS:
+            assert_the_same_pixels(firefox.run(f"return ({INKED})({json.dumps([*SOURCES, strokes])})"))
+
+
+def test_a_firefox_that_resists_fingerprinting_draws_and_says_what_it_cannot(path: str, url: str) -> None:
+    """What the page would read from its canvas is noise; strokes are not read from it."""
     with running_firefox(path, privacy__resistFingerprinting=True) as firefox:
         draw(firefox, url)
+        firefox.wait_for(f"{PHOTO}?.startsWith('data:image/png')")
+        assert firefox.run(f"return {MESSAGE}") == ""
+        noise = "document.querySelector('canvas.ink').getContext('2d').getImageData(0, 0, 64, 64).data"
+        assert firefox.run(f"return new Set({noise}).size") > 9
+        firefox.run("document.querySelector('[data-save=both]').click()")
         assert "let the page read its canvas" in firefox.wait_for(MESSAGE)
-        assert not firefox.run(f"return {PHOTO}")
+        image = "document.querySelector('.photo img').src"
+        firefox.run(f"document.dispatchEvent(new CustomEvent('edit-lines', {{ detail: {{ image: {image} }} }}))")
+        assert "let the page read its canvas" in firefox.wait_for(MESSAGE)

@@ -20,6 +20,7 @@ import {
   sinceClear,
 } from "./ink.js";
 import { finder, press } from "./elements.js";
+import { SCRAMBLED, readsBack } from "./readback.js";
 import { followPointers } from "./pointers.js";
 
 const ERASER_WIDTH = 6; // times the pen's
@@ -52,6 +53,7 @@ export function createCanvas(element, examples, onChange, onTrouble) {
 
   /** A picture on a clear sheet; `photo`: address of the one whose colours come with it. */
   async function startFrom(url, { seed = 0, photo } = {}) {
+    if (!readsBack()) return onTrouble(SCRAMBLED);
     try {
       const colours = photo ? [await photoStroke(photo)] : [];
       addStep([{ clear: true }, ...colours, await pictureStroke(url, seed)]);

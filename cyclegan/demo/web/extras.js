@@ -1,23 +1,22 @@
 // What else is made of a drawing and its photo: six more, a time-lapse, files.
 
-import { SIDE, flatten, ink, newLayer, newSheet, sinceClear } from "./ink.js";
+import { SIDE, coloursOf, seedOf, sinceClear } from "./ink.js";
 import { finder } from "./elements.js";
 import { RETRY_GAP } from "./photo.js";
+import { SCRAMBLED, readsBack } from "./readback.js";
+import { endOf, since } from "./sending.js";
 
 const MOMENTS = 48; // of a time-lapse
-const FILM_CHARACTERS = 15_000_000; // of all its pictures; the server takes 16 MB
 
 /** Sets up the buttons below the canvas: `drawn` is createCanvas's, `photo` createPhoto's. */
 export function createExtras(element, drawn, photo) {
   const { find, findAll } = finder(element);
-  const scratch = newSheet();
-
   let job = 0; // number of the one that runs; another number stops it
 
   /** Asks until there is an answer; undefined if the job was stopped meanwhile. */
-  async function patiently(mine, name, question) {
+  async function patiently(mine, ask) {
     while (mine === job) {
-      const answer = await photo.ask(name, question);
+      const answer = await ask();
       if (answer && !answer.busy) return mine === job ? answer : undefined;
       progress(undefined, photo.trouble(answer));
       await new Promise((done) => setTimeout(done, RETRY_GAP));
@@ -47,7 +46,7 @@ export function createExtras(element, drawn, photo) {
 
   async function vary(mine) {
     progress(undefined, "Making six more…");
-    const answer = await patiently(mine, "vary", photo.question(drawn.drawing(), drawn.canvas));
+    const answer = await patiently(mine, () => photo.askAbout("vary", { drawing: drawn.drawing(), open: drawn.isDrawing() }));
     if (!answer || answer.error) return answer?.error;
     find(".six").replaceChildren(...answer.variations.map(variationButton));
   }
@@ -66,41 +65,38 @@ export function createExtras(element, drawn, photo) {
 
   // --- time-lapse -----------------------------------------------------------------------------------------------------
 
-  /** The drawing as it was when the pen had made `count` points. */
-  function upTo(drawing, count) {
-    const part = [];
-    for (const one of drawing) {
+  /** Draws on what has grown of a drawing until it has `count` points; a stroke that is not complete is the last one. */
+  function grow(grown, drawing, count) {
+    for (const [i, one] of drawing.entries()) {
       if (count <= 0) break;
-      part.push(one.points ? { ...one, points: one.points.slice(0, count) } : one);
-      count -= one.points?.length ?? 1;
+      if (i === grown.length) grown.push(one.points ? { ...one, points: [] } : one);
+      const [points, all] = [grown[i].points, one.points];
+      if (all) points.push(...all.slice(points.length, Math.max(count, points.length)));
+      count -= all?.length ?? 1;
     }
-    return part;
   }
 
-  /** The moments, or every second of them counted from the last, and so on, until the server takes them at once. */
-  function fitting(moments) {
-    const size = moments.flat().reduce((sum, url) => sum + url.length, 0);
-    return size < FILM_CHARACTERS ? moments : fitting(moments.filter((_, i) => (moments.length - i) % 2));
-  }
-
-  /** Inks the drawing anew, asks for the photo of each moment as if the pen were there, and has a film made of them. */
+  /** Draws it again, asks for the photo of each moment as if the pen were there, and has a film made of them. */
   async function film(mine) {
-    const drawing = sinceClear(drawn.drawing());
+    const all = sinceClear(drawn.drawing());
+    const colours = coloursOf(all);
+    const drawing = [...(colours ? [{ photo: colours }] : []), ...all.filter((one) => !("photo" in one))];
     const points = drawing.reduce((sum, one) => sum + (one.points?.length ?? 1), 0);
     const count = Math.min(MOMENTS, points);
-    const paper = newLayer();
-    const moments = [];
+    const [seed, grown, moments] = [seedOf(all), [], []];
+    let end;
     for (let i = 1; i <= count; i += 1) {
       progress((i - 1) / count, "Drawing it again…");
-      ink(scratch, upTo(drawing, Math.ceil((points * i) / count)));
-      flatten(scratch, paper);
-      const question = photo.question(drawing, paper.canvas);
-      const answer = await patiently(mine, "redraw", { ...question, final: false });
+      grow(grown, drawing, Math.ceil((points * i) / count));
+      const open = (grown.at(-1).points?.length ?? 0) < (drawing[grown.length - 1].points?.length ?? 0);
+      const answer = await patiently(mine, () => photo.askAbout("redraw", { drawing: grown, open, canvas: null, seed, final: false }));
       if (!answer || answer.error) return answer?.error;
-      if (answer.photo) moments.push([question.image, answer.photo]);
+      if (!answer.photo) continue;
+      moments.push([since(grown, end, open), answer.photo]);
+      end = endOf(grown, open);
     }
     progress(undefined, "Making the film…");
-    const answer = await patiently(mine, "film", fitting(moments));
+    const answer = await patiently(mine, () => photo.ask("film", moments));
     if (!answer || answer.error) return answer?.error;
     find(".film img").src = find(".film a").href = answer.film;
     find(".film").hidden = false;
@@ -117,6 +113,7 @@ export function createExtras(element, drawn, photo) {
   // --- save -----------------------------------------------------------------------------------------------------------
 
   async function savePicture(name) {
+    if (!readsBack()) return photo.showMessage(SCRAMBLED);
     const image = new Image();
     image.src = photo.photo();
     await image.decode();

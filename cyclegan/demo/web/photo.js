@@ -3,9 +3,9 @@
 // At most one frame is on its way; what is drawn meanwhile goes out as one newer frame when the answer is there. So
 // frames never queue up, and an answer is shown only if nothing newer was shown or cleared before it came.
 
-import { coloursOf, seedOf } from "./ink.js";
+import { seedOf } from "./ink.js";
 import { disable, finder, isPressed, press } from "./elements.js";
-import { SCRAMBLED, readsBack } from "./readback.js";
+import { createSender } from "./sending.js";
 
 const FRAME_GAP = 30; // ms between an answer and the next frame: room for the pen itself
 export const RETRY_GAP = 1000; // ms
@@ -26,19 +26,27 @@ export function createPhoto(element, server, drawn) {
   let waiting = false;
   let turn = Promise.resolve();
   let current = null; // the photo on the page
+  const sender = createSender();
   let model = null; // name of the one that is asked; null: the page's first
 
-  /** Asks the server, one thing after the other; undefined if it could not be reached. */
-  const ask = (name, question) => (turn = turn.then(() => server[name](question)).catch(() => undefined));
+  const inTurn = (work) => (turn = turn.then(work).catch(() => undefined));
 
-  /** What all questions tell of a drawing; `canvas` shows it. */
-  const question = (drawing, canvas) => ({
-    image: canvas.toDataURL("image/png"),
-    tidy: tidy.checked,
-    seed: seedOf(drawing),
-    model,
-    colours: coloursOf(drawing),
-  });
+  /** Asks the server, one thing after the other; undefined if it could not be reached. */
+  const ask = (name, question) => inTurn(() => server[name](question));
+
+  /** Asks about a drawing, which `canvas` shows if there is one; `open`: does the pen still draw its last stroke? */
+  const askAbout = (name, { drawing, open = false, canvas = drawn.canvas, ...more }) =>
+    inTurn(async () => {
+      const send = () => {
+        const { keep, ...packed } = sender.pack(drawing, open, canvas);
+        const question = { tidy: tidy.checked, seed: seedOf(drawing), model, ...more, ...packed };
+        return server[name](question).then((answer) => (answer.kept && keep(answer.kept), answer));
+      };
+      const answer = await send();
+      if (!answer.unknown) return answer;
+      sender.forget(); // another server answers, or it has too many drawings
+      return send();
+    });
 
   const trouble = (answer) =>
     answer ? "Many people are drawing. One moment…" : "The server does not answer. Trying again…";
@@ -62,9 +70,7 @@ export function createPhoto(element, server, drawn) {
     waiting = true;
     const [mine, final] = [version, !drawn.isDrawing()];
     sent = mine;
-    const answer = readsBack()
-      ? await ask("redraw", { ...question(drawn.drawing(), drawn.canvas), final, judge: isPressed(judge) })
-      : { error: SCRAMBLED };
+    const answer = await askAbout("redraw", { drawing: drawn.drawing(), open: !final, final, judge: isPressed(judge) });
     let gap = FRAME_GAP;
     if (!answer || answer.busy) {
       showMessage(trouble(answer));
@@ -134,5 +140,5 @@ export function createPhoto(element, server, drawn) {
     request();
   }
 
-  return { request, ask, trouble, show, showMessage, question, follow, model: () => model, photo: () => current };
+  return { request, ask, askAbout, trouble, show, showMessage, follow, model: () => model, photo: () => current };
 }

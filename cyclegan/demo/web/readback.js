@@ -1,7 +1,8 @@
-// Can the page read what it drew? Browsers that hide fingerprints answer with noise, and of noise there is no photo.
+// Can the page read what a canvas shows? Browsers that hide fingerprints answer with noise. Drawing needs it nowhere, but
+// pictures on the sheet and pictures to be saved go through a canvas.
 
 export const SCRAMBLED =
-  "Your browser hides from this page what you draw; let the page read its canvas (the icon beside the address), then draw on.";
+  "Your browser hides pictures from this page; to put one on the sheet or to save one, let the page read its canvas (the icon beside the address).";
 
 const INK = [40, 120, 200];
 const HARMLESS = 8; // of 255, added by browsers that change pixels just a little
