@@ -58,3 +58,13 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 def test_the_shipped_config_names_no_folder_of_who_trained_it() -> None:
     assert not re.search(r'"(/|[A-Za-z]:\\\\|~)', text("weights/config.json"))
+
+
+def test_the_cases_of_the_page_name_tests_that_exist() -> None:
+    """docs/page.md: `file::test`, and further tests of the same file by their names alone."""
+    file = ""
+    named = re.findall(r"`(?:(test_\w+\.py)::)?(test_\w+)`", text("docs/page.md"))
+    for found, test in named:
+        file = found or file
+        assert f"def {test}(" in text(f"tests/{file}"), f"{file}::{test}"
+    assert len(named) > 30
