@@ -151,6 +151,9 @@ class DataConfig(Frozen):
     workers: int | None = Field(None, ge=0)
     """Processes that prepare samples; 0 prepares them between the steps. None: one where the CPU trains, and for an
     accelerator all cores but one, shared by the processes of a run."""
+    on_device: bool | None = None
+    """Whether photos are moved, recoloured, jittered and blurred where the networks are, a batch at a time, instead of
+    by the workers. None: unless that is a CPU."""
     held_out: float = Field(0.05, ge=0, lt=1)
     """Share of files kept back for evaluation, by a hash of their names."""
     hint_prob: float = Field(0.65, ge=0, le=1)

@@ -10,7 +10,7 @@ from PIL import Image
 from cyclegan.config import DataConfig
 from cyclegan.drawing.inking import Drawing, Stroke
 from cyclegan.drawing.tracing import trace
-from cyclegan.training.augmentation import TrainingSample, _recoloured, paired_sample, pasted
+from cyclegan.training.augmentation import TrainingSample, _recolouring, paired_sample, pasted
 
 CONFIG = DataConfig(photos="photos", size=128, hint_prob=1, min_scale=1, unfinished_prob=0)
 
@@ -154,7 +154,7 @@ def test_recolouring_leaves_what_is_around_the_object_untouched() -> None:
         mask[rows, columns] = 255
         reached = cv2.dilate(mask, np.ones((3, 3))) > 0
         for seed in range(4):
-            changed = _recoloured(photo, mask, np.random.default_rng(seed))
+            changed = _recolouring(photo, mask, np.random.default_rng(seed)).of(photo, mask)
             assert (changed[~reached] == photo[~reached]).all()
             assert (changed[mask > 0] != photo[mask > 0]).any()
 

@@ -80,13 +80,14 @@ def smooth_colour_map(photo: RGBArray, drawing: RGBArray | None = None, blur: fl
 
 
 def region_means(picture: NDArray, inside: Cells, regions: Cells) -> NDArray[np.float32]:
-    """h×w×3: the mean of ``picture`` (h×w×3) over the ``inside`` cells of each region; elsewhere, over all of them."""
+    """N×3: the mean of ``picture`` (h×w×3) over the ``inside`` cells of region 0, 1, … N - 1; over all of them where a
+    region has none."""
     count = np.bincount(regions[inside], minlength=regions.max() + 1)[:, None]
     sums = np.stack([np.bincount(regions[inside], c[inside], len(count)) for c in np.moveaxis(picture, 2, 0)], axis=1)
     of_all = sums.sum(axis=0) / count.sum().clip(1)
     means = np.where(count > 0, sums / count.clip(1), of_all)
     means[0] = of_all  # outside the regions lies hardly more than the object's rim
-    return means.astype(np.float32)[regions]
+    return means.astype(np.float32)
 
 
 def has_colour_strokes(drawing: RGBArray) -> bool:
@@ -171,11 +172,16 @@ def outside(regions: Cells, drawing: RGBArray) -> Cells:
 
 def in_colourway(regions: Cells, seed: int) -> RGBArray:
     """The ``regions`` coloured by their size in the colourway of ``seed``; its main colour elsewhere."""
+    return colourway_of(regions, seed)[regions]
+
+
+def colourway_of(regions: Cells, seed: int) -> NDArray[np.uint8]:
+    """N×3 RGB: the colour that region 0, 1, … N - 1 of ``regions`` takes in the colourway of ``seed``, by its size."""
     _, main, second, accent = colourway(seed)
     areas = np.bincount(regions.ravel(), minlength=2)[1:]
     share = areas / max(areas[0], 1)
     of_regions = [main if one >= SECOND else second if one >= ACCENT else accent for one in share]
-    return np.array([main, *of_regions], np.uint8)[regions]
+    return np.array([main, *of_regions], np.uint8)
 
 
 def _lines(drawing: RGBArray) -> Cells:

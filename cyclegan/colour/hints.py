@@ -38,8 +38,9 @@ def with_colour_stroke(sheet: NDArray, colour: tuple[int, int, int]) -> NDArray:
 def colour_hints(photo: NDArray, drawing: Drawing, rng: np.random.Generator, picked: bool = False) -> NDArray:
     """A white sheet with 1 to 4 strokes inside the object in the colours that `photo` has there.
 
-    Both are H×W×3 uint8, RGB, of the drawing's size. Strokes are 1.5 to 28 px wide at 256 px. The darker of this and
-    the inked drawing, channel by channel, is what a person sees who draws lines over colours.
+    The sheet is H×W×3 uint8, RGB, of the drawing's size; `photo` is so, too, or a smaller picture of the same. Strokes
+    are 1.5 to 28 px wide at 256 px. The darker of this and the inked drawing, channel by channel, is what a person sees
+    who draws lines over colours.
     Black, grey and white, which look like lines and paper, make no hints: an object that has no other colour gets none.
     With `picked` the colours are as a person picks them from a palette: somewhat stronger than the photo's, and each a
     little off. A generator that learns from these tames what pens ask for, and cannot copy the stroke into the photo.
@@ -48,13 +49,13 @@ def colour_hints(photo: NDArray, drawing: Drawing, rng: np.random.Generator, pic
     unit = max(drawing.size) / REFERENCE
     safe = cv2.erode(inside, np.ones((7, 7)), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     places = np.flatnonzero(safe)
-    layer = np.full_like(photo, 255)
+    layer = np.full((*inside.shape, 3), 255, np.uint8)
     if not len(places):
         return layer
     count = int(rng.integers(1, 5))
     start = np.stack(np.divmod(rng.choice(places, count * CANDIDATES), safe.shape[1])[::-1], 1) + 0.5
     paths = _kept_inside(_paths(start, unit, rng), safe)
-    x, y = paths.astype(int).transpose(2, 0, 1)
+    x, y = (paths * (len(photo) / len(inside))).astype(int).transpose(2, 0, 1)
     colours = np.median(photo[y, x], axis=1).astype(np.uint8)
     spread = np.abs(photo[y, x].astype(int) - colours[:, None]).mean((1, 2))
     length = np.linalg.norm(np.diff(paths, axis=1), axis=2).sum(1) / unit

@@ -13,18 +13,26 @@ from PIL import Image
 from cyclegan.colour.colour_map import (
     PAPER,
     colour_map,
+    colourway_of,
     has_colour_strokes,
-    in_colourway,
     outside,
     region_means,
     regions,
-    smooth_colour_map,
 )
 from cyclegan.colour.hints import colour_hints
 from cyclegan.config import DataConfig
 from cyclegan.drawing.coherent_lines import at_detail
-from cyclegan.drawing.inking import CANONICAL, KINDS, REFERENCE, Drawing, Stroke, Style, ink, ink_alike
-from cyclegan.images import RGBArray, from_lab, rotate_hues, to_lab
+from cyclegan.drawing.inking import CANONICAL, KINDS, REFERENCE, Drawing, Sheet, Stroke, Style, ink, ink_alike
+from cyclegan.images import RGBArray, to_lab
+from cyclegan.training.photo_transform import (
+    OBJECT,
+    REGIONS,
+    Jitter,
+    PhotoTransform,
+    Recolouring,
+    grid_side,
+    moved,
+)
 
 RECOLOUR_PROB = {True: 0.7, False: 0.15}
 """Probability that a photo is recoloured, with and without hints. With hints the colour has to be read from the hint,
@@ -82,14 +90,14 @@ class TrainingSample:
     """G's input: a drawing in a random style, perhaps unfinished, perhaps with colour hints."""
     lines: RGBArray
     """The same strokes in an even black pen: what F must reconstruct, and what is real to D_Y."""
-    photo: RGBArray
-    """A real photo; if ``paired``, the one that the sketch was made from."""
+    transform: PhotoTransform
+    """How ``photo`` and, if it blurs, ``colour_map`` come about; they are made when asked for."""
     traced: RGBArray
     """The clean, complete drawing of ``photo``; meaningless unless ``paired``."""
     hints: RGBArray
     """The colour strokes of ``sketch`` alone, on white."""
-    colour_map: RGBArray
-    """G's condition: the colours that ``sketch`` asks for or, without colour strokes, those of ``photo``."""
+    colours: RGBArray
+    """``colour_map``, but where ``transform`` makes it of the photo."""
     paired: bool
     coloured: bool
     """Whether ``sketch`` has colour strokes."""
@@ -100,15 +108,30 @@ class TrainingSample:
     background: bool = False
     """Whether ``colour_map`` is the blurred photo, background and all."""
 
+    @property
+    def photo(self) -> RGBArray:
+        """A real photo; if ``paired``, the one that the sketch was made from."""
+        return self.transform.photo
+
+    @property
+    def colour_map(self) -> RGBArray:
+        """G's condition: the colours that ``sketch`` asks for or, without colour strokes, those of ``photo``."""
+        return self.transform.smooth_colours if self.transform.blur else self.colours
+
 
 def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng: np.random.Generator) -> TrainingSample:
     """From a square RGB ``photo`` and its traced ``drawing``, in the photo's pixels."""
+    size, grid = config.size, grid_side(config.size)
     matrix = _placement(photo.width, config, rng)
-    real = _moved(np.asarray(photo), matrix, config.size)
-    drawing = drawing.transformed(matrix, (config.size, config.size))
+    drawing = drawing.transformed(matrix, (size, size))
+    mask = drawing.mask()
+    # All that is decided by the photo's colours is decided on a small one: the large one may be made on a device.
+    small, small_mask = moved(np.asarray(photo), matrix * np.float32(grid / size), grid), _on_grid(mask, grid)
+    recolourings = []
     hinted = rng.random() < config.hint_prob
     if rng.random() < RECOLOUR_PROB[hinted]:
-        real = _recoloured(real, drawing.mask(), rng)
+        recolourings.append(_recolouring(small, small_mask, rng))
+        small = recolourings[-1].of(small, small_mask)
     drawn, style, seed = drawing, _style(config.steady, rng), int(rng.integers(2**32))
     if not _plain(drawing):
         style = replace(style, detail="detailed", missing=0.0)
@@ -116,27 +139,34 @@ def paired_sample(photo: Image.Image, drawing: Drawing, config: DataConfig, rng:
         drawn = drawing.unfinished(rng.uniform(0.15, 0.95))
     pens = (style, replace(style, **EVEN_PEN))
     sketch, lines = map(_rgb, ink_alike(drawn, pens, np.random.default_rng(seed)))
-    hints = colour_hints(real, drawing, rng, picked=True) if hinted else np.full_like(real, 255)
+    hints = colour_hints(small, drawing, rng, picked=True) if hinted else np.full_like(sketch, 255)
     coloured = bool((hints < 255).any())
     smooth = not coloured and rng.random() < config.smooth_prob
     if coloured and rng.random() < COLOURED_PEN_PROB:
-        sketch = _in_pens(sketch, real, drawing.mask())
+        sketch = _in_pens(sketch, small, small_mask)
     sketch = np.minimum(sketch, hints)
+    colours, blur = np.full_like(sketch, 255), 0.0
     if coloured:
         colours = colour_map(sketch)
     elif smooth:
-        colours = _smooth_colours(real, config.size, rng)
+        blur = _random_blur(size, rng)
     else:
-        outlined = _on_photo(regions(sketch), real)
+        outlined = regions(sketch)
         if config.colourways and rng.random() < COLOURWAY_PROB:
-            colours = in_colourway(outlined, int(rng.integers(2**16)))
-            real = _in_colours(real, drawing.mask(), to_lab(colours), outlined)
+            of_regions = colourway_of(outlined, int(rng.integers(2**16)))
+            recolourings.append(_in_colours(small, small_mask, to_lab(of_regions), outlined))
+            small = recolourings[-1].of(small, small_mask)
         else:
-            colours = _colours_of(real, drawing.mask(), outlined)
-        colours[outside(outlined, sketch) | _empty(outlined, drawing.mask())] = PAPER
+            of_regions = (region_means(small, small_mask > OBJECT, outlined) + 0.5).astype(np.uint8)
+        colours = of_regions[outlined]
+        colours[outside(outlined, sketch) | _empty(outlined, small_mask)] = PAPER
+        colours = np.asarray(cv2.resize(colours, (size, size), interpolation=cv2.INTER_NEAREST), np.uint8)
+    transform = PhotoTransform(small, size, blur=blur)
+    if grid < size:
+        transform = PhotoTransform(np.asarray(photo), size, matrix, mask, tuple(recolourings), blur=blur)
     detail = _random_detail(rng) if config.vary_detail else 1.0
     traced = _rgb(ink(at_detail(drawing, min(detail / COMPLETE, 1)) if config.vary_detail else drawing, CANONICAL, rng))
-    return TrainingSample(sketch, lines, real, traced, hints, colours, True, coloured, detail, background=smooth)
+    return TrainingSample(sketch, lines, transform, traced, hints, colours, True, coloured, detail, background=smooth)
 
 
 def scene_sample(
@@ -152,13 +182,13 @@ def scene_sample(
     kept = at_detail(drawing, detail)
     crop, matrix = _crop(photo, kept, side, size, rng)
     lines = kept.within(matrix, size)
-    real = _jittered(crop, rng)
+    transform = PhotoTransform(crop, size, jitter=_random_jitter(rng))
     style, seed = replace(_style(steady, rng), detail="detailed", missing=0.0), int(rng.integers(2**32))
     sketch, black = map(_rgb, ink_alike(lines, (style, replace(style, **EVEN_PEN)), np.random.default_rng(seed)))
     target = _rgb(ink(lines, replace(CANONICAL, width=CANONICAL.width * REFERENCE / size), rng))
-    real, colours = (_on_sheet(picture, size) for picture in (real, _smooth_colours(real, size, rng)))
-    blank = np.full_like(real, 255)
-    return TrainingSample(sketch, black, real, target, blank, colours, True, False, detail, detail, background=True)
+    transform = replace(transform, blur=_random_blur(size, rng))
+    blank = np.full_like(sketch, 255)
+    return TrainingSample(sketch, black, transform, target, blank, blank, True, False, detail, detail, background=True)
 
 
 def pasted(
@@ -191,10 +221,9 @@ def _ranks(strokes: Sequence[Stroke]) -> list[tuple[float, Stroke]]:
     return [((place + 0.5) / len(strokes), stroke) for place, stroke in enumerate(strokes)]
 
 
-def _smooth_colours(photo: RGBArray, size: int, rng: np.random.Generator) -> RGBArray:
-    """G's colour map from a photo: the photo itself, blurred by a tenth of a percent to five percent of the sheet."""
-    blur = float(np.exp(rng.uniform(*np.log(BLURS))))
-    return smooth_colour_map(photo, blur=blur * size / max(photo.shape[:2]))
+def _random_blur(size: int, rng: np.random.Generator) -> float:
+    """Standard deviation in pixels: a tenth of a percent to five percent of the sheet."""
+    return size * float(np.exp(rng.uniform(*np.log(BLURS))))
 
 
 def _random_detail(rng: np.random.Generator) -> float:
@@ -228,34 +257,20 @@ def _crop(
     return np.asarray(crop, np.uint8), matrix
 
 
-def _on_sheet(picture: RGBArray, size: int) -> RGBArray:
-    """``picture`` in the middle of a white sheet of size×size."""
-    height, width = picture.shape[:2]
-    left, top = (size - width) // 2, (size - height) // 2
-    sheet = np.full((size, size, 3), PAPER, np.uint8)
-    sheet[top : top + height, left : left + width] = picture
-    return sheet
-
-
-def _jittered(photo: RGBArray, rng: np.random.Generator) -> RGBArray:
-    """``photo`` under another exposure, contrast and saturation."""
-    values = (photo / np.float32(255)) ** np.float32(np.exp(rng.uniform(*np.log((0.7, 1.4)))))
-    values = (values - 0.5) * np.float32(rng.uniform(0.75, 1.15)) + 0.5
-    grey = values.mean(axis=2, keepdims=True)
-    values = grey + (values - grey) * np.float32(rng.uniform(0.5, 1.4))
-    return (values.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+def _random_jitter(rng: np.random.Generator) -> Jitter:
+    gamma = float(np.exp(rng.uniform(*np.log((0.7, 1.4)))))
+    return Jitter(gamma, rng.uniform(0.75, 1.15), rng.uniform(0.5, 1.4))
 
 
 def unpaired_sample(
     sketch: Image.Image, photo: Image.Image, config: DataConfig, rng: np.random.Generator
 ) -> TrainingSample:
     """From a square RGB ``sketch`` and ``photo`` that do not belong together."""
-    drawn, real = (
-        _moved(np.asarray(picture), _placement(picture.width, config, rng), config.size) for picture in (sketch, photo)
-    )
-    blank = np.full_like(real, 255)
+    drawn = moved(np.asarray(sketch), _placement(sketch.width, config, rng), config.size)
+    transform = PhotoTransform(np.asarray(photo), config.size, _placement(photo.width, config, rng))
+    blank = np.full_like(drawn, 255)
     colours = colour_map(drawn)
-    return TrainingSample(drawn, drawn, real, drawn, blank, colours, paired=False, coloured=False)
+    return TrainingSample(drawn, drawn, transform, drawn, blank, colours, paired=False, coloured=False)
 
 
 def given_pair_sample(
@@ -263,10 +278,12 @@ def given_pair_sample(
 ) -> TrainingSample:
     """From a square RGB ``sketch`` and ``photo`` that belong together, moved alike."""
     matrix = _placement(photo.width, config, rng)
-    drawn, real = (_moved(np.asarray(picture), matrix, config.size) for picture in (sketch, photo))
-    coloured = has_colour_strokes(drawn)
-    colours = colour_map(drawn) if coloured else _smooth_colours(real, config.size, rng)
-    return TrainingSample(drawn, drawn, real, drawn, np.full_like(real, 255), colours, paired=True, coloured=coloured)
+    drawn = moved(np.asarray(sketch), matrix, config.size)
+    coloured, blank = has_colour_strokes(drawn), np.full_like(drawn, 255)
+    colours = colour_map(drawn) if coloured else blank
+    blur = 0.0 if coloured else _random_blur(config.size, rng)
+    transform = PhotoTransform(np.asarray(photo), config.size, matrix, blur=blur)
+    return TrainingSample(drawn, drawn, transform, drawn, blank, colours, paired=True, coloured=coloured)
 
 
 def cropped_sample(
@@ -279,8 +296,8 @@ def cropped_sample(
     place = _random_crop(photo.width, config.size, rng)
     real = place(photo)
     drawn = (place if paired else _random_crop(sketch.width, config.size, rng))(sketch)
-    blank = np.full_like(real, 255)
-    return TrainingSample(drawn, drawn, real, drawn, blank, blank, paired=paired, coloured=False)
+    blank, transform = np.full_like(real, 255), PhotoTransform(real, config.size)
+    return TrainingSample(drawn, drawn, transform, drawn, blank, blank, paired=paired, coloured=False)
 
 
 def _random_crop(side: int, size: int, rng: np.random.Generator) -> Callable[[Image.Image], RGBArray]:
@@ -309,18 +326,6 @@ def _placement(side: int, config: DataConfig, rng: np.random.Generator) -> NDArr
     return np.column_stack((turn, centre - turn @ (side / 2, side / 2))).astype(np.float32)
 
 
-def _moved(picture: RGBArray, matrix: NDArray[np.float32], size: int) -> RGBArray:
-    """``picture`` under ``matrix`` on a sheet of ``size``; made twice as large and averaged down, to stay crisp."""
-    to_larger = 2 * matrix
-    to_larger[:, 2] += (
-        to_larger[:, :2] @ (0.5, 0.5) - 0.5
-    )  # OpenCV's origin is the first pixel's centre, ours its corner
-    larger = cv2.warpAffine(
-        picture, to_larger, (2 * size, 2 * size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(cv2.resize(larger, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def _style(steady: bool, rng: np.random.Generator) -> Style:
     style = Style.random(rng)
     return replace(style, smoothing=0.0, wobble=0.0, slip=0.0, doubled=0.0) if steady else style
@@ -331,35 +336,33 @@ def _plain(drawing: Drawing) -> bool:
     return drawing.length - outlines <= PLAIN * outlines
 
 
-def _recoloured(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RGBArray:
-    """The object (``mask`` 255) in another colour: turned hues, or as a pen would ask for; always so what was grey."""
-    if rng.random() < ONE_COLOUR_PROB:
-        mask = _one_colour(photo, mask, rng)
-    box = _box(mask)
-    lab = to_lab(photo[box])
-    colours = lab[mask[box] > 127][:, 1:]
+def _on_grid(mask: Sheet, grid: int) -> Sheet:
+    return mask if len(mask) == grid else np.asarray(cv2.resize(mask, (grid, grid), interpolation=cv2.INTER_AREA))
+
+
+def _recolouring(photo: RGBArray, mask: Sheet, rng: np.random.Generator) -> Recolouring:
+    """Of the object (``mask`` 255): turned hues, or as a pen would ask for; always so what was grey."""
+    part = _one_colour(photo, mask, rng) if rng.random() < ONE_COLOUR_PROB else np.full_like(mask, 255)
+    lab = to_lab(photo)
+    inside = mask * (part / np.float32(255)) > OBJECT
+    colours = lab[inside][:, 1:]
     if not len(colours) or np.linalg.norm(colours, axis=1).mean() < 15 or rng.random() < 0.6:
-        return _in_colours(photo, mask, _vivid(rng))
-    angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.8, 2.0)
-    return _blended(photo, rotate_hues(lab, angle, strength), mask, box)
+        return _in_colours(photo, mask, _vivid(rng)[None], part=part)
+    return Recolouring(part, turn=np.array([rng.uniform(0, 2 * np.pi), rng.uniform(0.8, 2.0)], np.float32))
 
 
-def _box(mask: RGBArray) -> tuple[slice, slice]:
-    """Rows and columns of the object (``mask`` above 0) and of its soft edge: elsewhere a photo stays as it is."""
-    left, top, width, height = cv2.boundingRect(mask)
-    return slice(max(top - 2, 0), top + height + 2), slice(max(left - 2, 0), left + width + 2)
-
-
-def _one_colour(photo: RGBArray, mask: RGBArray, rng: np.random.Generator) -> RGBArray:
-    """Of the object (``mask`` 255), what has about the colour of some place of it, 255 there, with soft edges; where
-    that is not the most of it, all."""
+def _one_colour(photo: RGBArray, mask: Sheet, rng: np.random.Generator) -> Sheet:
+    """255, with soft edges, where the ``photo`` has about the colour of some place of the object (``mask`` 255);
+    everywhere, where that is not the most of it."""
     places = np.flatnonzero(mask)
     if not len(places):
-        return mask
+        return np.full_like(mask, 255)
     lab = to_lab(np.asarray(cv2.GaussianBlur(photo, (0, 0), len(photo) / 128), np.uint8))
     away = (lab - lab.reshape(-1, 3)[rng.choice(places)]) / np.array(ONE_COLOUR, np.float32)
-    similar = (mask * (1.5 - np.linalg.norm(away, axis=2)).clip(0, 1)).astype(np.uint8)
-    return similar if (similar > 127).sum() > MIN_ONE_COLOUR * len(places) else mask
+    similar = (255 * (1.5 - np.linalg.norm(away, axis=2)).clip(0, 1)).astype(np.uint8)
+    return (
+        similar if ((similar > OBJECT) & (mask > 0)).sum() > MIN_ONE_COLOUR * len(places) else np.full_like(mask, 255)
+    )
 
 
 def _vivid(rng: np.random.Generator) -> NDArray[np.float32]:
@@ -368,60 +371,31 @@ def _vivid(rng: np.random.Generator) -> NDArray[np.float32]:
     return to_lab(np.asarray(cv2.cvtColor(hsv[None, None], cv2.COLOR_HSV2RGB))[0, 0])
 
 
-def _on_photo(regions: Labels, photo: RGBArray) -> Labels:
-    """``regions`` on as many places as ``photo`` has pixels."""
-    return cv2.resize(regions, photo.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-
-
-def _colours_of(photo: RGBArray, mask: RGBArray, regions: Labels) -> RGBArray:
-    """The colour map of the ``photo``'s own colours, the mean of each region."""
-    return (region_means(photo, mask > 127, regions) + 0.5).astype(np.uint8)
+def _in_colours(
+    photo: RGBArray, mask: Sheet, colours: Lab, regions: Labels | None = None, part: Sheet | None = None
+) -> Recolouring:
+    """The object (``mask`` 255), or ``part`` of it, region by region in ``colours`` (N×3, CIELAB)."""
+    part = np.full_like(mask, 255) if part is None else part
+    numbers = np.zeros(mask.shape, np.uint8) if regions is None else np.where(regions < REGIONS, regions, 0)
+    inside = mask * (part / np.float32(255)) > OBJECT
+    means = region_means(to_lab(photo), inside, numbers)
+    tables = (np.resize(table, (REGIONS, 3)).astype(np.float32) for table in (means, colours))
+    return Recolouring(part, np.zeros(2, np.float32), numbers.astype(np.uint8), *tables)
 
 
 def _empty(regions: Labels, mask: RGBArray) -> NDArray[np.bool_]:
     """Where ``regions`` lie mostly off the object (``mask`` 255): what a handle encloses."""
-    inside = np.bincount(regions.ravel(), mask.ravel() > 127) / np.bincount(regions.ravel()).clip(1)
+    inside = np.bincount(regions.ravel(), mask.ravel() > OBJECT) / np.bincount(regions.ravel()).clip(1)
     inside[0] = 1  # around the regions nothing is enclosed
     return (inside < EMPTY)[regions]
 
 
-def _in_colours(photo: RGBArray, mask: RGBArray, colours: Lab, regions: Labels | None = None) -> RGBArray:
-    """The object (``mask`` 255) with ``colours`` (CIELAB, one or one per pixel) as the mean of each region, about:
-    light and shade stay."""
-    if mask.max() < 128:
-        return photo
-    box = _box(mask)
-    lab, inside = to_lab(photo[box]), mask[box] > 127
-    mean = region_means(lab, inside, np.zeros(inside.shape, int) if regions is None else regions[box])
-    colours = colours[box] if colours.ndim == 3 else colours
-    mean[..., 0] = np.clip(mean[..., 0], 2, 98)
-    lab[..., 1:] -= _share(lab, mean) * mean[..., 1:]
-    gamma = np.clip(np.log(colours[..., 0] / 100) / np.log(mean[..., 0] / 100), 0.3, 3.0)
-    lab[..., 0] = 100 * (lab[..., 0] / 100).clip(0, 1) ** gamma
-    lab[..., 1:] += _share(lab, colours) * colours[..., 1:]
-    return _blended(photo, lab, mask, box)
-
-
-def _in_pens(sketch: RGBArray, photo: RGBArray, mask: RGBArray) -> RGBArray:
-    """``sketch`` drawn with pens of the colours that the object (``mask`` 255) has nearby."""
+def _in_pens(sketch: RGBArray, photo: RGBArray, mask: Sheet) -> RGBArray:
+    """``sketch`` drawn with pens of the colours that the object (``mask`` 255) of the small ``photo`` has nearby."""
     inside, reach = mask[..., None] / np.float32(255), len(mask) / 16
     weighted = cv2.GaussianBlur(np.dstack((photo * inside, inside)), (0, 0), reach)
-    colours = weighted[..., :3] / weighted[..., 3:].clip(1e-3)
+    colours = cv2.resize(weighted[..., :3] / weighted[..., 3:].clip(1e-3), sketch.shape[1::-1])
     return (255 - (255 - sketch) * (1 - colours / 255)).astype(np.uint8)
-
-
-def _share(lab: Lab, colour: NDArray[np.float32]) -> NDArray[np.float32]:
-    """H×W×1: how much of ``colour``'s chroma each place takes: all at its lightness, none in black and white."""
-    return np.minimum(lab[..., :1] / colour[..., :1], (100 - lab[..., :1]) / (100 - colour[..., :1]))
-
-
-def _blended(photo: RGBArray, lab: Lab, mask: RGBArray, box: tuple[slice, slice]) -> RGBArray:
-    """``photo`` with ``lab`` (CIELAB, of its ``box`` alone) as RGB inside ``mask``, with a soft edge."""
-    colour = from_lab(lab).clip(0, 1) * 255
-    share = cv2.GaussianBlur(mask[box], (3, 3), 0)[..., None] / np.float32(255)
-    blended = photo.copy()
-    blended[box] = (share * colour + (1 - share) * photo[box] + 0.5).astype(np.uint8)
-    return blended
 
 
 def _rgb(sheet: RGBArray) -> RGBArray:

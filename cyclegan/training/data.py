@@ -39,6 +39,7 @@ from cyclegan.training.augmentation import (
 )
 from cyclegan.training.files import Found, Half, Listing, find_images, open_photo
 from cyclegan.training.files import held_out as held_out
+from cyclegan.training.on_device import applied, packed
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ Batch = dict[str, Tensor]
 ``sketch_detail``: B float32."""
 
 CPU = torch.device("cpu")
-IMAGES = ("sketch", "lines", "photo", "traced", "hints", "colour_map")
+DRAWN = ("sketch", "lines", "traced", "hints")
+TRANSFORM = "transform/"
+"""What the names of a transform's tensors begin with, on the way to the device."""
 FLAGS = ("paired", "coloured", "background")
 AMOUNTS = ("detail", "sketch_detail")
 SCENE_SCALES = (1.0, 1.5, 2.1, 3.0, 4.0)
@@ -89,9 +92,9 @@ class UnpairedImages(Dataset[Batch]):
         batch = _normalised(default_collate([self.sample(number)[0]]), CPU)
         return {name: tensor[0] for name, tensor in batch.items()}
 
-    def sample(self, number: int) -> tuple[Batch, list[str]]:
+    def sample(self, number: int, raw: bool = False) -> tuple[Batch, list[str]]:
         """Sample ``number``, its images H×W×3 uint8, and why images that were wanted for it could not be opened: others
-        took their place.
+        took their place. ``raw``: with the photo's transform, as `on_device` takes it, in the photo's place.
 
         Raises:
             ConfigError: not one of many images can be opened.
@@ -101,26 +104,24 @@ class UnpairedImages(Dataset[Batch]):
             rng = np.random.default_rng((self.seed, number, attempt) if attempt else (self.seed, number))
             wanted = int(rng.integers(len(self.photos))) if attempt else number
             try:
-                return self._sample(wanted, rng), problems
+                return _tensors(self._sample(wanted, rng), self.config, raw), problems
             except images.ImageError as error:
                 problems.append(str(error))
         raise ConfigError(f"{MAX_ATTEMPTS} images in a row cannot be opened; are they still there? {problems[-1]}")
 
-    def _sample(self, number: int, rng: np.random.Generator) -> Batch:
+    def _sample(self, number: int, rng: np.random.Generator) -> TrainingSample:
         if self.scenes and rng.random() < self.config.scene_prob:
-            return _tensors(self._scene(rng))
+            return self._scene(rng)
         path, sketches = self.photo(number), self.sketches
         photo = self._opened(path, "right")
         unpaired = bool(sketches) and rng.random() >= self.config.paired_prob
         sketch_path = sketches[rng.integers(len(sketches))] if unpaired else self.listing.sketch_of.get(path)
         if not sketch_path:
-            sample = paired_sample(photo, self._traced(path, photo), self.config, rng)
-        elif self.config.crop_from:
-            sample = cropped_sample(self._opened(sketch_path, "left"), photo, self.config, rng, not unpaired)
-        else:
-            given = unpaired_sample if unpaired else given_pair_sample
-            sample = given(self._opened(sketch_path, "left"), photo, self.config, rng)
-        return _tensors(sample)
+            return paired_sample(photo, self._traced(path, photo), self.config, rng)
+        sketch = self._opened(sketch_path, "left")
+        if self.config.crop_from:
+            return cropped_sample(sketch, photo, self.config, rng, not unpaired)
+        return (unpaired_sample if unpaired else given_pair_sample)(sketch, photo, self.config, rng)
 
     def _scene(self, rng: np.random.Generator) -> TrainingSample:
         """A random scene at a random scale."""
@@ -191,18 +192,33 @@ def scene_pixels(source: Path | BytesIO, longer: int) -> RGBArray:
     return np.asarray(images.resize(photo, (right - left, bottom - top)))
 
 
-def _tensors(sample: TrainingSample) -> Batch:
+def _tensors(sample: TrainingSample, config: DataConfig, raw: bool) -> Batch:
     """Images as they are, H×W×3 uint8: a quarter of the bytes to hand on."""
-    tensors = {name: torch.from_numpy(getattr(sample, name)) for name in IMAGES}
+    arrays = {name: getattr(sample, name) for name in DRAWN}
     flags = {name: torch.tensor(getattr(sample, name)) for name in FLAGS}
     amounts = {name: torch.tensor(getattr(sample, name), dtype=torch.float32) for name in AMOUNTS}
-    return tensors | flags | amounts
+    if raw:
+        tensors = {TRANSFORM + name: tensor for name, tensor in packed(sample.transform, config).items()}
+        arrays["colour_map"] = sample.colours
+    else:
+        tensors = {}
+        arrays |= {"photo": sample.photo, "colour_map": sample.colour_map}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()} | tensors | flags | amounts
 
 
 def _normalised(batch: Batch, device: torch.device) -> Batch:
-    """Images of B×H×W×3 uint8 as a `Batch` has them, on ``device``; what is small stays where it is."""
-    images_there = {name: batch[name].to(device, non_blocking=True) for name in IMAGES}
-    return batch | {name: images.normalised(pictures) for name, pictures in images_there.items()}
+    """Images of B×H×W×3 uint8, and photos still to be made, as a `Batch` has them, on ``device``; what is small stays
+    where it is."""
+    transform = {name.removeprefix(TRANSFORM): batch[name] for name in batch if name.startswith(TRANSFORM)}
+    rest = {name: tensor for name, tensor in batch.items() if not name.startswith(TRANSFORM)}
+    there = {name: rest[name].to(device, non_blocking=True) for name in (*DRAWN, "photo", "colour_map") if name in rest}
+    done = {name: images.normalised(pictures) for name, pictures in there.items()}
+    if transform:
+        done["photo"], done["colour_map"] = (
+            made.contiguous(memory_format=torch.channels_last)
+            for made in applied(transform, done["colour_map"], device)
+        )
+    return rest | done
 
 
 def batches(
@@ -211,7 +227,8 @@ def batches(
     """Batches number ``start`` to ``stop``; the same whatever came before and however many workers there are.
 
     ``share``: which samples of each batch, for a process of several. ``device``: where their images are made floats.
-    They go there as bytes, from pinned memory where that is of use, so that the copy waits for nothing.
+    They go there as bytes, from pinned memory where that is of use, so that the copy waits for nothing; photos are made
+    there, too, if `DataConfig.on_device` says so.
 
     Images that can no longer be opened are named once, and others take their place. Close the generator
     (`contextlib.closing`) to end the workers.
@@ -224,7 +241,7 @@ def batches(
     numbers = ([*range(number * size, (number + 1) * size)[share]] for number in range(start, stop))
     loader = iter(
         DataLoader(
-            _Reported(dataset),
+            _Reported(dataset, device.type != "cpu" if config.on_device is None else config.on_device),
             batch_sampler=numbers,
             num_workers=worker_count(config, device),
             collate_fn=_collate,
@@ -259,12 +276,12 @@ def worker_count(config: DataConfig, device: torch.device) -> int:
 class _Reported(Dataset[tuple[Batch | None, list[str]]]):
     """Samples with what went wrong: errors would cross from a worker with its traceback for a message."""
 
-    def __init__(self, dataset: UnpairedImages):
-        self.dataset = dataset
+    def __init__(self, dataset: UnpairedImages, raw: bool):
+        self.dataset, self.raw = dataset, raw
 
     def __getitem__(self, number: int) -> tuple[Batch | None, list[str]]:
         try:
-            return self.dataset.sample(number)
+            return self.dataset.sample(number, self.raw)
         except ConfigError as error:
             return None, [str(error)]
 
