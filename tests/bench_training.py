@@ -37,7 +37,7 @@ from cyclegan.training.files import find_images
 from cyclegan.training.image_pool import ImagePool
 from cyclegan.training.trainer import CycleGAN
 
-CONFIG = Path("train/configs/plain.toml")
+CONFIG, OBJECTS = Path("train/configs/plain.toml"), Path("train/configs/objects.toml")
 TOLERANCE = 1e-3
 """Largest relative difference of a loss, both in float32, in the first steps."""
 
@@ -174,6 +174,16 @@ def parts_timed(model: CycleGAN) -> Iterator[dict[str, float]]:
         hook.remove()
 
 
+def sample_milliseconds(data: UnpairedImages, raw: bool, count: int = 40) -> float:
+    """Of a core for a sample whose drawing is known, as from a pack; ``raw``: photos are left to the device."""
+    for number in range(count):
+        data.sample(number, raw)
+    start = time.process_time()
+    for number in range(count):
+        data.sample(number, raw)
+    return 1000 * (time.process_time() - start) / count
+
+
 def matrix_peak(dtype: torch.dtype, side: int = 2048) -> float:
     """GFLOP/s of the largest kind of work there is: the product of two matrices, best of five."""
     one, other = (torch.randn(side, side, device=pick_device(), dtype=dtype) for _ in range(2))
@@ -268,6 +278,13 @@ def main() -> None:
             model.step(batch_or_none)
     workers = worker_count(config.data, pick_device())
     print(f"waiting for data: {waited / (_now() - start):.1%} of the time, workers: {workers}")
+
+    objects = load_train_config(
+        OBJECTS, [f"run={run}", f"data.photos={options.photos}", f"data.sketches={options.sketches}"]
+    ).data
+    drawn = UnpairedImages(objects, config.seed, find_images(objects).training)
+    cost, left = (statistics.median(sample_milliseconds(drawn, raw) for _ in range(3)) for raw in (False, True))
+    print(f"a sample of {OBJECTS.stem}, 256 px: {cost:.1f} ms of a core, {left:.1f} with photos made on the device")
 
     counter = FlopCounterMode(display=False)
     with counter:

@@ -18,9 +18,11 @@ from cyclegan.training.photo_transform import OBJECT, Jitter, PhotoTransform, Re
 RECOLOURINGS = 2
 """As many as a photo can have: its own, and that in the colours of a colourway."""
 
-TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
-"""Linear sRGB to XYZ under D65, as OpenCV has it."""
-WHITE = (0.950456, 1.0, 1.088754)
+WHITE = torch.tensor([[0.950456], [1.0], [1.088754]])
+TO_XYZ = torch.tensor([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
+TO_XYZ = TO_XYZ / WHITE
+"""Linear sRGB to XYZ relative to the white D65, as OpenCV has it."""
+FROM_XYZ = torch.linalg.inv(TO_XYZ)
 
 Tensors = dict[str, Tensor]
 
@@ -67,7 +69,7 @@ def applied(batch: Tensors, colour_maps: Tensor, device: torch.device) -> tuple[
     source = there["source"].permute(0, 3, 1, 2).float() / 255
     photo = source[..., :size, :size]
     if batch["moves"].any():
-        photo = torch.where(there["moves"][:, None, None, None], _moved(source, there["matrix"], size), photo)
+        photo = torch.where(there["moves"][:, None, None, None], _moved(source, batch["matrix"], size), photo)
     for number in range(RECOLOURINGS):
         if batch["part"][:, number].any():
             one = {name: there[name][:, number] for name in ("part", "turn", "regions", "means", "colours")}
@@ -85,10 +87,10 @@ def applied(batch: Tensors, colour_maps: Tensor, device: torch.device) -> tuple[
 
 
 def _moved(source: Tensor, matrix: Tensor, size: int) -> Tensor:
-    """B×3×S×S ``source`` under B×2×3 ``matrix``: made twice as large and averaged down."""
-    turn, shift = matrix[:, :, :2], matrix[:, :, 2:]
-    back = torch.linalg.inv(turn)
-    centres = (torch.arange(2 * size, device=matrix.device) + 0.5) / 2
+    """B×3×S×S ``source`` under B×2×3 ``matrix``, which is on the CPU: made twice as large and averaged down."""
+    back = torch.linalg.inv(matrix[:, :, :2]).to(source.device, non_blocking=True)
+    shift = matrix[:, :, 2:].to(source.device, non_blocking=True)
+    centres = (torch.arange(2 * size, device=source.device) + 0.5) / 2
     on_sheet = torch.stack(torch.meshgrid(centres, centres, indexing="xy")).flatten(1)
     at = (back @ (on_sheet - shift)).mT.view(-1, 2 * size, 2 * size, 2) * (2 / source.shape[-1]) - 1
     larger = functional.grid_sample(source, at, "bicubic", "border", align_corners=False)
@@ -166,7 +168,7 @@ def _blurred(photo: Tensor, sigma: float) -> Tensor:
 def to_lab(rgb: Tensor) -> Tensor:
     """B×3×H×W sRGB in [0, 1] → CIELAB, as `images.to_lab`."""
     linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    xyz = torch.einsum("ij,bjhw->bihw", _to_xyz(rgb), linear)
+    xyz = torch.einsum("ij,bjhw->bihw", TO_XYZ.to(rgb), linear)
     x, y, z = torch.where(xyz > 0.008856, xyz.clamp(min=0) ** (1 / 3), 7.787 * xyz + 16 / 116).unbind(1)
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=1)
 
@@ -176,10 +178,5 @@ def from_lab(lab: Tensor) -> Tensor:
     y = (lab[:, 0] + 16) / 116
     cubed = torch.stack((y + lab[:, 1] / 500, y, y - lab[:, 2] / 200), dim=1)
     xyz = torch.where(cubed > 0.008856 ** (1 / 3), cubed**3, (cubed - 16 / 116) / 7.787)
-    linear = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(_to_xyz(lab)), xyz).clamp(0, 1)
+    linear = torch.einsum("ij,bjhw->bihw", FROM_XYZ.to(lab), xyz).clamp(0, 1)
     return torch.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
-
-
-def _to_xyz(like: Tensor) -> Tensor:
-    """Linear sRGB to XYZ relative to white."""
-    return like.new_tensor(TO_XYZ) / like.new_tensor(WHITE)[:, None]
