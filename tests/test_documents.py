@@ -51,7 +51,8 @@ def test_the_workflow_runs_the_supported_pythons_on_three_systems() -> None:
 
 
 def test_links_between_documents_lead_somewhere() -> None:
-    for document in ("README.md", "weights/README.md", "docs/training-log.md", "CONTRIBUTING.md", "examples/README.md"):
+    documents = ("README.md", "weights/README.md", "docs/training-log.md", "CONTRIBUTING.md", "examples/README.md")
+    for document in (*documents, "train/README.md"):
         for target in re.findall(r"\]\((?!https?:|#)([^)\s]+)\)", text(document)):
             assert ((ROOT / document).parent / target.partition("#")[0]).exists(), f"{document}: {target}"
 

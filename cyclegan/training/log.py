@@ -129,9 +129,10 @@ def curves(rows: Sequence[Mapping[str, float]]) -> Figure | None:
             marker = "." if len(those) == 1 else ""  # a line of one point is not seen
             points = [row["step"] for row in those], [row[name] for row in those]
             panel.plot(*points, marker=marker, label=label, linewidth=1)
-        panel.set_title(kind.replace("_", " "), fontsize=10)
+        only = names[0].partition("/")[2] if len(names) == 1 else ""
+        panel.set_title(f"{kind}, {only}".strip(", ").replace("_", " "), fontsize=10)
         panel.tick_params(labelsize=7)
-        if names != [kind]:
+        if len(names) > 1:
             panel.legend(fontsize=7)
     return figure
 
