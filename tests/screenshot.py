@@ -1,7 +1,8 @@
-"""Pictures of the real page for the README: every tab at three widths, light and dark, and a film of drawing.
+"""Pictures of the real page for the README: every tab at three widths, light, dark and in forced colours, and a film.
 
     python -m tests.screenshot [--weights weights] [--out docs/screenshots]
     python -m tests.screenshot --film          only the film, drawing.gif
+    python -m tests.screenshot --sheets        instead, a sheet of all of them for each scheme, page-SCHEME.jpg
     python -m tests.screenshot --drawings      only renews examples/sketches/*.png from the strokes in *.json
 
 The PNGs of the examples are what the canvas itself makes of their strokes.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -29,13 +31,19 @@ SIZES = {
 }
 CANVAS = 512  # pixels: what the strokes of the examples are measured in
 FILM_COLOURS = {"red": [[190.0, 300.0], [230.0, 330.0], [280.0, 330.0], [330.0, 300.0]]}
+SCHEMES: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "forced": {"forced_colors": "active"},
+}
+ROW, GAP = 520, 12  # pixels of a sheet of pictures: height of a row, between two pictures
 TABS = {"sketch-to-photo": "Sketch → Photo", "photo-to-sketch": "Photo → Sketch"}
 
 
 def shoot(browser: Browser, url: str, out: Path, example: str) -> None:
     for size, viewport in SIZES.items():
-        for scheme in ("light", "dark"):
-            page, _ = open_page(browser, url, viewport=viewport, color_scheme=scheme, device_scale_factor=1)
+        for scheme, colours in SCHEMES.items():
+            page, _ = open_page(browser, url, viewport=viewport, device_scale_factor=1, **colours)
             page.get_by_role("button", name=f"Example: {example}").click()
             picture(page, RETURNED)
             page.mouse.move(0, 0)
@@ -49,6 +57,23 @@ def shoot(browser: Browser, url: str, out: Path, example: str) -> None:
             page.get_by_role("tab", name="Model").click()
             save(page, out / f"model-{size}-{scheme}.png")
             page.context.close()
+
+
+def sheet(folder: Path, scheme: str) -> Image.Image:
+    """All pictures of a scheme: a row for each tab, a column for each width, without what is far below the fold."""
+    rows = []
+    for tab in ("draw", *TABS, "model"):
+        pictures = [Image.open(folder / f"{tab}-{size}-{scheme}.png").convert("RGB") for size in SIZES]
+        shown = [one.crop((0, 0, one.width, min(one.height, 2 * one.width, 1500))) for one in pictures]
+        rows.append([one.resize((round(one.width * ROW / one.height), ROW), Image.Resampling.LANCZOS) for one in shown])
+    width = max(sum(one.width + GAP for one in row) for row in rows) + GAP
+    whole = Image.new("RGB", (width, len(rows) * (ROW + GAP) + GAP), "gray")
+    for number, row in enumerate(rows):
+        left = GAP
+        for one in row:
+            whole.paste(one, (left, GAP + number * (ROW + GAP)))
+            left += one.width + GAP
+    return whole
 
 
 def film(browser: Browser, url: str, out: Path, example: str) -> None:
@@ -110,12 +135,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "screenshots")
     parser.add_argument("--example", default="shoe", help="the drawing to show (default: %(default)s)")
     parser.add_argument("--film", action="store_true", help="only the film")
+    parser.add_argument("--sheets", action="store_true", help="a sheet of pictures for each scheme instead")
     parser.add_argument("--drawings", action="store_true", help="renew the examples' PNGs instead")
     options = parser.parse_args()
     with running_server(options.weights) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
         if options.drawings:
             renew_drawings(browser, server.url)
+        elif options.sheets:
+            with tempfile.TemporaryDirectory() as folder:
+                shoot(browser, server.url, Path(folder), options.example)
+                for scheme in SCHEMES:
+                    sheet(Path(folder), scheme).save(options.out / f"page-{scheme}.jpg", quality=82)
         else:
             options.out.mkdir(parents=True, exist_ok=True)
             if not options.film:
