@@ -474,3 +474,15 @@ def test_a_cpu_that_would_emulate_bfloat16_computes_in_float32(config: TrainConf
     assert CycleGAN(default, CPU).precision == (torch.bfloat16 if native else torch.float32)
     asked = config.model_copy(update={"precision": "bfloat16"})
     assert CycleGAN(asked, CPU).precision == torch.bfloat16
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_images_and_weights_are_laid_out_as_the_processor_is_fast_with(config: TrainConfig, monkeypatch, wide) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": wide}, raising=False)
+    model = CycleGAN(config, CPU)
+    seen: list[torch.Tensor] = []
+    inner = [module for module in model.G.encoder.modules() if isinstance(module, torch.nn.Conv2d)][1]
+    inner.register_forward_hook(lambda conv, inputs, _: seen.extend((conv.weight, *inputs)))
+    model.step(random_batch())
+    assert len(seen) > 1
+    assert {tensor.is_contiguous(memory_format=torch.channels_last) for tensor in seen} == {wide}

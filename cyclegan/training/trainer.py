@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from cyclegan import losses
 from cyclegan.colour.colour_map import colour_maps, condition, without_colour_strokes
 from cyclegan.config import ConfigError, TrainConfig
-from cyclegan.devices import training_dtype
+from cyclegan.devices import training_dtype, training_format
 from cyclegan.models import Discriminator, Generator, Window
 from cyclegan.training.data import Batch
 from cyclegan.training.image_pool import ImagePool
@@ -64,7 +64,7 @@ class CycleGAN:
         judged = self.features.channels if self.features and config.loss.projected else ()
         self.D_features = ProjectedDiscriminator(judged)
         for network in (*self.networks.values(), self.D_features):
-            network.to(device).to(memory_format=torch.channels_last)
+            network.to(device).to(memory_format=training_format(device))
         average = _moving_average(config.ema)
         self.G_ema, self.F_ema = (
             AveragedModel(network, multi_avg_fn=average, use_buffers=True) for network in (self.G, self.F)
@@ -142,6 +142,11 @@ class CycleGAN:
         """
         count = self.config.accumulate
         whole = {name: tensor if name in DECIDING else tensor.to(self.device) for name, tensor in batch.items()}
+        whole |= {
+            name: tensor.contiguous(memory_format=training_format(self.device))
+            for name, tensor in whole.items()
+            if tensor.ndim == 4
+        }
         if schedule.cycle_photo:
             whole["drawing_noise"] = self._drawing_noise(whole["photo"])
         if self.config.super_resolution_only:
