@@ -11,7 +11,7 @@ from PIL import Image
 
 from cyclegan import images
 from cyclegan.config import ConfigError
-from cyclegan.training import files
+from cyclegan.training import headers
 from cyclegan.training.data import UnpairedImages, samples
 from cyclegan.training.files import find_images, open_photo
 from tests.pictures import encoded, save
@@ -31,13 +31,13 @@ def test_headers_are_read_once_and_again_when_a_file_changed(
     for number in range(4):
         save(make_photo((40, 40), number), folder / f"{number}.png")
     (folder / "bad.jpg").write_text("no image")
-    read, header = [], files._read_header
+    read, header = [], headers._read_header
 
-    def counted(name: str, known: files.Header) -> files.Header:
+    def counted(name: str, known: headers.Header) -> headers.Header:
         read.append(Path(name).name)
         return header(name, known)
 
-    monkeypatch.setattr(files, "_read_header", counted)
+    monkeypatch.setattr(headers, "_read_header", counted)
     for expected in (["0.png", "1.png", "2.png", "3.png", "bad.jpg"], []):
         read.clear()
         found = find_images(data_config(folder), index)

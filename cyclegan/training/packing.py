@@ -20,7 +20,8 @@ from cyclegan.devices import usable_cpus
 from cyclegan.drawing.coherent_lines import coherent_lines
 from cyclegan.drawing.tracing import WORK_SIZE, trace_at_work_size
 from cyclegan.training.data import MIN_SCENE_SIDE, scene_lengths, scene_pixels
-from cyclegan.training.files import Half, Index, are_side_by_side, images_in, open_photo
+from cyclegan.training.files import Half, are_side_by_side, images_in, open_photo
+from cyclegan.training.headers import Index
 from cyclegan.training.pack import Packed, PackWriter
 
 log = logging.getLogger(__name__)
