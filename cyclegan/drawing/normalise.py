@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cyclegan.drawing.inking import CANONICAL, REFERENCE
-from cyclegan.drawing.objects import ENCLOSING, separate
+from cyclegan.drawing.objects import ENCLOSING, is_strip, separate
 from cyclegan.drawing.pen import in_pen, pen_width
 from cyclegan.drawing.surroundings import without_surroundings
 from cyclegan.images import WHITE, Box, RGBArray, enlarged_size, fit_square, resize, square_box
@@ -134,6 +134,8 @@ def objects_of(drawing: Image.Image, size: int) -> list[Box]:
 
     ``size``: of the sheet that each will be normalised for.
     """
+    if is_strip(drawing.size):
+        return []
     side = round(2 * size * max(drawing.size) / min(drawing.size))
     read, _ = _read_drawing(drawing, side)
     if read.is_photo:

@@ -16,9 +16,15 @@ from cyclegan.images import WHITE, Box, resize
 Layer = NDArray  # H×W uint8
 
 LONG = 1.8  # longer side : shorter side of a sheet with room for several
+LONGEST = 64  # the same; what is longer has no objects on it, and would be millions of pixels at the size to see them
 GAP = 0.08  # white between two objects at least, as a share of the shorter side
 SMALLEST = 0.4  # longer side of each object at least, as a share of the largest one's
 ENCLOSING = 4  # lines so many times as long as their box are a drawing; a lone stroke or a circle is shorter
+
+
+def is_strip(size: tuple[int, int]) -> bool:
+    """Whether a sheet of ``size`` (width, height) is too narrow for objects."""
+    return max(size) > LONGEST * min(size)
 
 
 def is_long(size: tuple[int, int]) -> bool:
