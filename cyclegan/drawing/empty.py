@@ -25,9 +25,10 @@ def without_marks(drawing: RGBArray) -> tuple[RGBArray, Mask | None]:
     A part is what lines enclose around a mark. Where the lines are open, so that all the paper around would be one
     part, it is the mark alone.
     """
-    marks = (drawing == EMPTY).all(axis=2).astype(np.uint8)
-    if not marks.any():
+    found = cv2.inRange(drawing, EMPTY, EMPTY)
+    if not found.any():
         return drawing, None
+    marks = (found > 0).astype(np.uint8)
     reach = cv2.dilate(marks, np.ones((2 * SOFT_EDGE + 1, 2 * SOFT_EDGE + 1))) > 0
     clean = np.where((reach & (drawing.min(axis=2) >= PALEST))[..., None], np.uint8(255), drawing)
     paper = (clean.max(axis=2) >= LINE).astype(np.uint8)
