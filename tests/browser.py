@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cyclegan.demo.app import free_port
 from cyclegan.demo.page import launch
+from tests.server import first_port
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM_FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
@@ -33,7 +34,7 @@ def chromium_path() -> str | None:
 
 def serve(demo: Any, **options: Any) -> str:
     """Serves the page from this process until `demo.close()`; its address. ``options``: more of `launch`."""
-    port = free_port("127.0.0.1", 5600)
+    port = free_port("127.0.0.1", first_port())
     launch(demo, "127.0.0.1", port, prevent_thread_lock=True, quiet=True, **options)
     return f"http://127.0.0.1:{port}"
 

@@ -12,6 +12,8 @@ from cyclegan.config import DiscriminatorConfig, GeneratorConfig, WeightsConfig
 from cyclegan.models import Discriminator, Generator
 from cyclegan.weights import FILES, StateDict, save_weights
 
+torch.set_num_threads(1)  # tests run side by side, and networks this small gain nothing from more
+
 TINY = WeightsConfig(
     generator=GeneratorConfig(channels=(4, 8), top_channels=4, bottleneck_blocks=1, decoder_blocks=(0,)),
     discriminator=DiscriminatorConfig(channels=(4,)),

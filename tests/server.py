@@ -19,6 +19,11 @@ ROOT = Path(__file__).parents[1]
 START_SECONDS = 120
 
 
+def first_port() -> int:
+    """Where this process looks for free ports: tests that run side by side must not find the same one free."""
+    return 5600 + 100 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
 @dataclass(frozen=True)
 class Server:
     url: str
@@ -51,7 +56,7 @@ class Server:
 @contextmanager
 def running_server(weights: str, *options: str, **environment: str) -> Iterator[Server]:
     """The demo on a free port of this machine, with a folder of its own for temporary files and for its log."""
-    port = free_port("127.0.0.1", 5700)
+    port = free_port("127.0.0.1", first_port())
     url, start = f"http://127.0.0.1:{port}", time.perf_counter()
     command = [sys.executable, "app.py", "--port", str(port), "--weights", weights, *options]
     with tempfile.TemporaryDirectory(prefix="demo-") as folder:
