@@ -99,6 +99,7 @@ def main() -> None:
         page.goto(server.url)
         page.wait_for_selector("canvas.ink")
         page.evaluate(WATCH)
+        server.wait_until_compiled()
         rows = [stroke(page, number) for number in tqdm(range(options.strokes), unit="stroke")]
         sheets = {count: full_sheet(page, count) for count in FULL_SHEETS}
         browser.close()

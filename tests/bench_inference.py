@@ -2,7 +2,8 @@
 
     python -m tests.bench_inference [--weights weights] [--threads 2] [--rounds 30]
 
-Directions, sizes and precisions take turns, so that other work on the machine falls on all of them alike.
+Directions, sizes and precisions take turns, so that other work on the machine falls on all of them alike. OpenVINO,
+where it is installed and faster, has the sheets of G's sizes, one at a time; other photos are PyTorch's there, too.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from typing import Any
 import torch
 from PIL import Image
 
+from cyclegan import engine
+from cyclegan.devices import fastest_dtype
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
 from cyclegan.images import to_image
 from cyclegan.inference import Translator
@@ -39,8 +42,13 @@ def main() -> None:
     photos = {f"{side}×{side}": noise.resize((side, side)) for side in PHOTO_SIDES}
     photos["12 megapixels"] = noise.resize(PHONE, Image.Resampling.BICUBIC)
     calls: dict[tuple[str, str, str], Callable[[], Any]] = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        translator, precision = Translator(weights, "cpu", dtype), str(dtype).removeprefix("torch.")
+    translators = {"float32": Translator(weights, "cpu", torch.float32)}
+    if fastest_dtype(torch.device("cpu")) == torch.bfloat16:  # emulated, it would take minutes
+        translators["bfloat16"] = Translator(weights, "cpu", torch.bfloat16)
+    if engine.is_installed():
+        translators["OpenVINO"] = Translator(weights, "cpu", torch.float32)
+        translators["OpenVINO"].compile()
+    for precision, translator in translators.items():
         calls["sketch_to_photo", f"{size}×{size}", precision] = partial(translator.sketch_to_photo, noise)
         sheet = partial(translator.sketch_to_photo, noise, normalise=False)
         calls["as it is", f"{size}×{size}", precision] = sheet

@@ -259,6 +259,7 @@ def main() -> None:
     options = parser.parse_args()
     runs = []
     with running_server(options.weights) as server:
+        server.wait_until_compiled()
         tqdm.write(f"page answers after {server.seconds:.1f} s\n{HEAD}")
         for clients in options.clients:
             runs.append(watched_visit(server, clients, options.seconds, options.uploading))

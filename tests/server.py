@@ -13,10 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from cyclegan import engine
 from cyclegan.demo.app import free_port
+from cyclegan.devices import fastest_dtype
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 120
+COMPILE_SECONDS = 60
 
 
 def first_port() -> int:
@@ -42,6 +47,13 @@ class Server:
 
     def forget_peak(self) -> None:
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def wait_until_compiled(self) -> None:
+        """Until the model is translated with an inference engine, if it will be (see `Translator.compile`)."""
+        if engine.is_installed() and fastest_dtype(torch.device("cpu")) == torch.float32:
+            end = time.monotonic() + COMPILE_SECONDS
+            while "OpenVINO" not in self.log.read_text() and time.monotonic() < end:
+                time.sleep(0.5)
 
     def files(self) -> tuple[int, int]:
         """(number, bytes) of the temporary files."""

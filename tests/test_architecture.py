@@ -13,11 +13,12 @@ ROOT = Path(__file__).parents[1]
 
 # What each part of the package may import besides itself. Modules of the top folder are named one by one; training and
 # inference share everything below them, and neither knows the other.
-BASE = {"config", "images", "devices", "losses", "models", "weights", "hub"}
+BASE = {"config", "images", "devices", "engine", "losses", "models", "weights", "hub"}
 ALLOWED = {
     "config": set(),
     "images": set(),
     "devices": set(),
+    "engine": set(),
     "losses": set(),
     "models": {"config"},
     "weights": {"config", "models"},

@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 MAX_LOADED = 2  # models in memory; one more while it is being loaded
 STAY_SECONDS = 2  # in memory before it makes room: visitors with more models than two take turns, not every other frame
+COMPILE_AFTER = 5  # seconds with a model in memory: it takes as many, which a page that is just opened needs more
 RETRY_SECONDS = 60  # until a model that failed to load is tried again: the Hub may take long to fail
 
 Loader = Callable[[], Translator]
@@ -114,6 +115,9 @@ class Menu:
                 del self._loaded[leaving]
                 log.info("%s left memory", leaving)
             self._loaded[name], self._since[name] = model, time.monotonic()
+        later = threading.Timer(COMPILE_AFTER, translator.compile)
+        later.daemon = True
+        later.start()
         return model
 
     def _seconds_until_room(self) -> float:
