@@ -251,12 +251,7 @@ class Translator:
         image = to_rgb(image)
         if direction == "sketch_to_photo":
             photo = self._result(self._sheet(image, self.config.photo_side, seed, colours), image.size, direction)
-            if colours is not None and self.config.generator.detail:  # it fills its sheet: white beside it were a frame
-                left, top, right, bottom = square_box(*photo.size, self.config.image_size)
-                small = resize(photo, (right - left, bottom - top))
-                return photo, resize_lines(self._drawn_at_own_scale(small, detail, begun=True), photo.size)
-            sheet = Sheet(np.asarray(fit_square(photo, self.config.image_size)), detail=detail)
-            return photo, self._result(sheet, photo.size, BACK[direction], begun=True)
+            return photo, self.drawn_back(photo, detail, colours is not None)
         drawing = self.photo_to_sketch(image, detail)
         if self.config.generator.detail:  # finer lines than the sheet's own scale has, and not too fine for it
             side = min(FINER * self.config.image_size, max(self.config.image_size, *image.size))
@@ -267,6 +262,18 @@ class Translator:
         own = image if self.config.generator.colour_map else None
         sheet = self._sheet(lines, self.config.photo_side, seed, own)
         return drawing, self._result(sheet, drawing.size, BACK[direction], begun=True)
+
+    def drawn_back(self, photo: Image.Image, detail: float = DETAIL, filled: bool = False) -> Image.Image:
+        """The drawing of an RGB photo that `sketch_to_photo` painted, as large: the second half of a round trip.
+
+        ``filled``: the photo fills its sheet, as one in the colours of another photo does.
+        """
+        if filled and self.config.generator.detail:  # white beside it were a frame
+            left, top, right, bottom = square_box(*photo.size, self.config.image_size)
+            small = resize(photo, (right - left, bottom - top))
+            return resize_lines(self._drawn_at_own_scale(small, detail, begun=True), photo.size)
+        sheet = Sheet(np.asarray(fit_square(photo, self.config.image_size)), detail=detail)
+        return self._result(sheet, photo.size, "photo_to_sketch", begun=True)
 
     def translate_batch(
         self, images: RGBArray, direction: Direction, seeds: Sequence[int] | None = None, detail: float = DETAIL

@@ -23,7 +23,7 @@ CHROMIUM_FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 START_SECONDS = 120
 PATIENCE = 30_000  # ms; only a busy machine needs it
-PHOTO, RETURNED = ".draw .photo img", ".draw .returned img"
+PHOTO, RETURNED = ".draw .photo img", ".draw .returned:not(.outdated) img"
 ZIGZAG = [(0.2, 0.2), (0.8, 0.3), (0.3, 0.5), (0.8, 0.7), (0.2, 0.8)]
 
 

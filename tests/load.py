@@ -3,7 +3,7 @@
     python -m tests.load [--clients 1 10 50] [--seconds 120] [--weights weights] [--json FILE]
 
 Starts `python app.py` on a free port and sends it visitors, as the page would: those who draw send the next frame
-30 ms after the answer to the last, without a pause; one in five (--uploading) turns pictures of its own, one after the
+10 ms after the answer to the last, without a pause; one in five (--uploading) turns pictures of its own, one after the
 other. Everybody has pictures of his own, and knows from a first round, made alone, what comes back for each:
 
     pictures/s, p50 … max   pictures that came back, and ms until they did, the time of being told "busy" included
@@ -37,7 +37,7 @@ from tests.visitor import RefusedError, Visitor, connect, run
 
 FRAMES = 6  # of a drawing, each with one line more
 UPLOADS = 3  # pictures of one visitor
-FRAME_GAP, RETRY_GAP = 0.03, 1.0  # seconds, as in demo/web/canvas.js
+FRAME_GAP, RETRY_GAP = 0.01, 1.0  # seconds, as in demo/web/photo.js
 MEGA = 1_000_000
 
 Answer = bytes | None  # a picture, or "busy"
@@ -136,6 +136,8 @@ def drawing_asks(visitor: Visitor, number: int) -> list[Ask]:
         async def send() -> Answer:
             nonlocal kept
             final = count == len(all_strokes)
+            if count == 2 and kept:  # the pen comes down again: the page has asked for the drawing of the last photo
+                await visitor.draw(visitor.frame([], True, kept, "draw_back"))
             answer: dict[str, Any] = {"unknown": True}
             if count > 2:
                 answer = await visitor.draw(visitor.frame(all_strokes[count - 1 : count], final, kept))

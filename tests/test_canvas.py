@@ -41,6 +41,30 @@ def test_photo_follows_the_pen(page: Page) -> None:
     expect(page.locator("#took")).to_contain_text("ms")
 
 
+def test_the_photo_is_there_before_the_drawing_made_from_it(page: Page) -> None:
+    draw(page, ZIGZAG)
+    picture(page, RETURNED)
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route) if route.request.post_data_json["fn_name"] == "draw_back" else route.continue_()
+
+    page.route("**/component_server/**", hold)
+    before = page.locator(PHOTO).get_attribute("src")
+    draw(page, [(0.2, 0.8), (0.8, 0.7)])
+    page.wait_for_function(
+        "before => !document.querySelector('.photo img').src.startsWith('data:image/jpeg') &&"
+        " document.querySelector('.photo img').src !== before",
+        arg=before,
+    )
+    expect(page.locator(".draw .returned.outdated img")).to_be_visible()
+    while not held:
+        page.wait_for_timeout(50)
+    held[0].continue_()
+    picture(page, RETURNED)
+    page.unroute("**/component_server/**")
+
+
 def test_photo_is_the_translators(page: Page, translator: Translator) -> None:
     draw(page, ZIGZAG)
     picture(page, RETURNED)
@@ -233,7 +257,7 @@ def frames_of(page: Page) -> list[Any]:
     frames: list[Any] = []
 
     def note(request: Any) -> None:
-        if "component_server" in request.url:
+        if "component_server" in request.url and request.post_data_json["fn_name"] == "redraw":
             frames.append(request.post_data_json["data"])
 
     page.on("request", note)

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from cyclegan.demo import draw
 from cyclegan.demo.data_urls import JPEG_URL, data_url
-from cyclegan.demo.draw import MAX_MOMENTS, answer_film, answer_frame, answer_vary, draw_tab, prepare
+from cyclegan.demo.draw import MAX_MOMENTS, answer_drawn_back, answer_film, answer_frame, answer_vary, draw_tab, prepare
 from cyclegan.demo.menu import Menu, discriminators_of
 from cyclegan.demo.page import EXAMPLES
 from cyclegan.demo.realism import Discriminators
@@ -39,8 +39,12 @@ def answered(
     colours: Image.Image | None = None,
     **frame: Any,
 ) -> dict[str, Any]:
-    """`answer_frame` of a picture on the canvas."""
-    return answer_frame(translator, discriminators, Drawing.of(sheet, colours), frame)
+    """`answer_frame` of a picture on the canvas and, if the pen is up, `answer_drawn_back` after it."""
+    drawing = Drawing.of(sheet, colours)
+    answer = answer_frame(translator, drawing, frame)
+    if frame.get("final") and answer["photo"]:
+        answer |= answer_drawn_back(translator, discriminators, drawing, frame)
+    return answer
 
 
 @pytest.fixture
@@ -53,7 +57,9 @@ def small() -> Image.Image:
 
 
 def test_empty_frame_has_no_photo(translator: Translator) -> None:
-    assert answer_frame(translator, None, Drawing(), {}) == {"photo": None}
+    for final in (False, True):
+        assert answer_frame(translator, Drawing(), {"final": final}) == {"photo": None}
+    assert answer_drawn_back(translator, None, Drawing(), {}) == {"returned": None}
     assert answered(translator, Image.new("RGB", (512, 512), "white")) == {"photo": None}
 
 
@@ -74,6 +80,32 @@ def test_a_sheet_keeps_the_colours_of_its_seed(translator: Translator, small: Im
         decode(seven), np.asarray(translator.sketch_to_photo(fit_square(small, 64), 7, normalise=False))
     )
     assert np.array_equal(decode(photo), np.asarray(translator.sketch_to_photo(fit_square(small, 64), normalise=False)))
+
+
+def test_a_photo_is_drawn_back_without_being_painted_again(
+    translator: Translator, small: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted, drawing = [], Drawing.of(small)
+    paint = Translator.sketch_to_photo
+
+    def watched(self: Translator, *arguments: Any, **options: Any) -> Image.Image:
+        painted.append(arguments[1])
+        return paint(self, *arguments, **options)
+
+    monkeypatch.setattr(Translator, "sketch_to_photo", watched)
+    frame = {"final": True, "tidy": True, "seed": 3}
+    answer_frame(translator, drawing, frame)
+    first = answer_drawn_back(translator, None, drawing, frame)["returned"]
+    assert painted == [3]
+    assert drawing.painting is None
+    assert answer_drawn_back(translator, None, drawing, frame)["returned"] == first  # asked for once more
+    assert painted == [3, 3]
+    answer_frame(translator, drawing, frame)
+    other = answer_drawn_back(translator, None, drawing, frame | {"seed": 4})["returned"]
+    assert painted == [3, 3, 3, 4]
+    assert other != first
+    answer_frame(translator, drawing, frame)
+    assert drawing.copy().painting is None
 
 
 @pytest.mark.parametrize("tidy", [False, True])

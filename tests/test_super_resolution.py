@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from torch import nn
 
 from cyclegan.config import ConfigError, GeneratorConfig, TrainConfig, parse
-from cyclegan.demo.draw import answer_frame
+from cyclegan.demo.draw import answer_drawn_back, answer_frame
 from cyclegan.demo.sheets import Drawing as CanvasDrawing
 from cyclegan.drawing.inking import Drawing, Stroke
 from cyclegan.drawing.normalise import normalise
@@ -121,8 +121,9 @@ def test_the_canvas_gets_previews_while_the_pen_moves_if_all_of_it_would_lag_beh
     sheet = Image.new("RGB", (512, 512), "white")
     ImageDraw.Draw(sheet).ellipse((40, 60, 470, 450), outline="black", width=5)
     drawing, frame = CanvasDrawing.of(sheet), {"tidy": True, "seed": 1}
-    assert decode(answer_frame(translator, None, drawing, frame)["photo"]).shape == (live, live, 3)
-    final = answer_frame(translator, None, drawing, frame | {"final": True})
+    assert decode(answer_frame(translator, drawing, frame)["photo"]).shape == (live, live, 3)
+    final = answer_frame(translator, drawing, frame | {"final": True})
+    final |= answer_drawn_back(translator, None, drawing, frame)
     assert {decode(final[name]).shape for name in ("photo", "returned", "sheet")} == {(128, 128, 3)}
 
 

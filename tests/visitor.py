@@ -38,17 +38,17 @@ class Visitor:
         canvas = next(one["id"] for one in config["components"] if one["props"].get("elem_id") == "draw")
         return cls(client, canvas)
 
-    def frame(self, strokes: Any, final: bool = False, onto: str | None = None) -> bytes:
+    def frame(self, strokes: Any, final: bool = False, onto: str | None = None, function: str = "redraw") -> bytes:
         """The body of the request that carries one frame of the canvas: `strokes` on what was answered as `kept`."""
         body = {
             "data": {"onto": onto, "strokes": strokes, "final": final, "tidy": True},
             "component_id": self.canvas,
-            "fn_name": "redraw",
+            "fn_name": function,
         }
         return json.dumps(body | {"session_hash": self._session}).encode()
 
     async def draw(self, frame: bytes) -> dict[str, Any]:
-        """What the canvas is answered: `photo` (and `returned`) and `kept`, or `unknown`, or `busy`, or `error`."""
+        """What the canvas is answered: `photo` (or `returned`) and `kept`, or `unknown`, or `busy`, or `error`."""
         address = "/gradio_api/component_server/"
         response = await self._client.post(address, content=frame, headers={"Content-Type": "application/json"})
         return _checked(response).json()

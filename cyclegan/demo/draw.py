@@ -18,7 +18,7 @@ from cyclegan.colour.palettes import PALETTE
 from cyclegan.demo.data_urls import CANVAS_SIDE, data_url, open_photo
 from cyclegan.demo.menu import Menu, Model
 from cyclegan.demo.realism import LEGEND, Discriminators
-from cyclegan.demo.sheets import Drawing, Drawings
+from cyclegan.demo.sheets import Drawing, Drawings, Painting, Request
 from cyclegan.demo.timelapse import gif
 from cyclegan.demo.variations import variations
 from cyclegan.demo.widgets import WEB, milliseconds_since
@@ -78,7 +78,10 @@ def draw_tab(menu: Menu, model: Model | None, examples: list[Path]) -> None:
         return answer(places, asked)
 
     def redraw(frame: Any) -> Answer:
-        return about(frames, frame, lambda model, drawing: answer_frame(*model, drawing, frame))
+        return about(frames, frame, lambda model, drawing: answer_frame(model.translator, drawing, frame))
+
+    def draw_back(frame: Any) -> Answer:
+        return about(frames, frame, lambda model, drawing: answer_drawn_back(*model, drawing, frame))
 
     def vary(frame: Any) -> Answer:
         return about(extras, frame, lambda model, drawing: answer_vary(model.translator, drawing, frame))
@@ -94,7 +97,7 @@ def draw_tab(menu: Menu, model: Model | None, examples: list[Path]) -> None:
     gr.HTML(
         html_template=(WEB / "canvas.html").read_text(encoding="utf-8"),
         js_on_load=(WEB / "load.js").read_text(encoding="utf-8"),
-        server_functions=[redraw, vary, film, traits],
+        server_functions=[redraw, draw_back, vary, film, traits],
         examples=[{"name": path.stem, "strokes": json.loads(path.read_text(encoding="utf-8"))} for path in examples],
         modules=[{"name": name, "source": (WEB / name).read_text(encoding="utf-8")} for name in MODULES],
         colours=[{"name": name, "value": value} for name, value in COLOURS.items()]
@@ -117,46 +120,51 @@ def traits_of(model: Model | None) -> Answer:
 # --- frames ---------------------------------------------------------------------------------------------------------
 
 
-def answer_frame(
-    translator: Translator, discriminators: Discriminators | None, drawing: Drawing, frame: dict[str, Any]
-) -> Answer:
+def answer_frame(translator: Translator, drawing: Drawing, frame: dict[str, Any]) -> Answer:
     """One frame of the canvas as pictures for the page. A frame is a dict, which anyone may have made, of
 
     - onto, strokes: what ``drawing`` is made of (see `Drawings.drawn`)
     - final: is the pen up?
     - tidy: is the drawing normalised first?
-    - judge: do the discriminators judge the result?
     - seed: an integer that the sheet keeps while it is drawn on: its colours, where the drawing tells none
     - model: its name on the menu, which is looked up before
 
     A drawing with the colours of a photo is of that photo, which lies in the middle of the sheet, as large as fits.
 
     While the pen moves the answer is the photo alone, as JPEG, without super-resolution if that would lag behind; at
-    its end the photo, the drawing made from it, the sheet that the model saw, all lossless, a remark on the
-    normalisation and the discriminators' opinion. An empty drawing gives no picture.
+    its end the photo and the sheet that the model saw, both lossless, and a remark on the normalisation. An empty
+    drawing gives no picture.
     """
-    lines, empty = without_marks(drawing.picture())
-    colours = colours_of(drawing, translator)
-    if colours is None and (lines == 255).all():
+    start, final = time.perf_counter(), bool(frame.get("final"))
+    painting = paint(translator, drawing, frame, preview=not (final or translator.follows_pen))
+    if painting is None:
         return {"photo": None}
-    start = time.perf_counter()
-    final, config = bool(frame.get("final")), translator.config
-    preview = not (final or translator.follows_pen)
-    side = config.image_size if preview else config.photo_side
-    prepared = prepare(Image.fromarray(lines), config.image_size, bool(frame.get("tidy")), colours, side)
-    seed, sketch = seed_of(frame), prepared.sketch
+    photo = leave_empty(put_back(painting.prepared, painting.photo), painting.empty)
     if not final:
-        photo = translator.sketch_to_photo(sketch, seed, colours, normalise=False, preview=preview)
-        photo = leave_empty(put_back(prepared, photo), empty)
         return {"photo": data_url(photo, "JPEG"), "took": milliseconds_since(start)}
-    photo, returned = translator.round_trip(sketch, "sketch_to_photo", seed, colours=colours)
-    answer = {
-        "photo": data_url(leave_empty(put_back(prepared, photo), empty)),
-        "returned": data_url(put_back(prepared, returned)),
-        "sheet": data_url(prepared.sheet),
-        "remark": prepared.remark,
+    drawing.painting = painting
+    return {
+        "photo": data_url(photo),
+        "sheet": data_url(painting.prepared.sheet),
+        "remark": painting.prepared.remark,
         "took": milliseconds_since(start),
     }
+
+
+def answer_drawn_back(
+    translator: Translator, discriminators: Discriminators | None, drawing: Drawing, frame: dict[str, Any]
+) -> Answer:
+    """What follows the photo of a frame whose pen is up: the drawing made from it, lossless, and if ``frame`` says
+    judge, the discriminators' opinion of both. An empty drawing gives none."""
+    start = time.perf_counter()
+    painting, drawing.painting = drawing.painting, None
+    if not painting or painting.request != request_of(translator, frame):
+        painting = paint(translator, drawing, frame)
+    if painting is None:
+        return {"returned": None}
+    photo, prepared = painting.photo, painting.prepared
+    returned = translator.drawn_back(photo, filled=colours_of(drawing, translator) is not None)
+    answer: Answer = {"returned": data_url(put_back(prepared, returned)), "took": milliseconds_since(start)}
     if frame.get("judge") and discriminators:
         of_photo, of_sketch = discriminators.opinion(photo, "photo"), discriminators.opinion(returned, "sketch")
         answer["opinion"] = {
@@ -165,6 +173,23 @@ def answer_frame(
             "sentence": f"{of_photo.sentence} {LEGEND}",
         }
     return answer
+
+
+def paint(translator: Translator, drawing: Drawing, frame: dict[str, Any], preview: bool = False) -> Painting | None:
+    """The photo of a drawing, ``preview`` without super-resolution; None if the drawing is empty."""
+    lines, empty = without_marks(drawing.picture())
+    colours = colours_of(drawing, translator)
+    if colours is None and (lines == 255).all():
+        return None
+    request, config = request_of(translator, frame), translator.config
+    side = config.image_size if preview else config.photo_side
+    prepared = prepare(Image.fromarray(lines), config.image_size, request.tidy, colours, side)
+    photo = translator.sketch_to_photo(prepared.sketch, request.seed, colours, normalise=False, preview=preview)
+    return Painting(request, prepared, photo, empty)
+
+
+def request_of(translator: Translator, frame: dict[str, Any]) -> Request:
+    return Request(translator, bool(frame.get("tidy")), seed_of(frame))
 
 
 def seed_of(frame: dict[str, Any]) -> int | None:

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,10 @@ from PIL import Image
 
 from cyclegan.demo.data_urls import CANVAS_SIDE, open_photo, open_picture
 from cyclegan.drawing.canvas import Colour, Curves, Points, Sheet, Stroke
+from cyclegan.drawing.empty import Mask
+from cyclegan.drawing.normalise import NormalisedDrawing
 from cyclegan.images import ImageError, RGBArray
+from cyclegan.inference import Translator
 
 MAX_DRAWINGS = 100  # kept, from all visitors together; one has a megabyte
 MAX_STROKES, MAX_POINTS = 5000, 20_000  # of a frame; the page sends fewer, or a picture instead
@@ -33,6 +36,26 @@ COLOUR = re.compile(r"#[0-9a-f]{6}")
 NO_STROKE = "The drawing has a stroke that the canvas does not make."
 
 
+class Request(NamedTuple):
+    """How a drawing is to be painted."""
+
+    translator: Translator
+    tidy: bool
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class Painting:
+    """A drawing as the model saw it, and the photo that it painted of it."""
+
+    request: Request
+    prepared: NormalisedDrawing
+    photo: Image.Image
+    """Of the sheet, and of its part alone if it has a photo's colours."""
+    empty: Mask | None
+    """Parts of the drawing that stay empty."""
+
+
 @dataclass
 class Drawing:
     """What a frame of the canvas shows."""
@@ -42,6 +65,8 @@ class Drawing:
     """The one under the pen; the sheet has it up to its last midpoint."""
     colours: Image.Image | None = None
     """RGB photo, of any shape, whose colours the result takes."""
+    painting: Painting | None = None
+    """What was painted of it when the pen went up, until that is drawn back."""
 
     @classmethod
     def of(cls, picture: Image.Image, colours: Image.Image | None = None) -> Self:
@@ -51,7 +76,7 @@ class Drawing:
         return drawing
 
     def copy(self) -> Self:
-        return replace(self, sheet=self.sheet.copy(), stroke=self.stroke and replace(self.stroke))
+        return replace(self, sheet=self.sheet.copy(), stroke=self.stroke and replace(self.stroke), painting=None)
 
     def picture(self) -> RGBArray:
         """CANVAS_SIDE×CANVAS_SIDE×3, the stroke under the pen up to the pen."""
@@ -147,7 +172,8 @@ def _integers(values: Any) -> NDArray[np.int64]:
 
 
 class Drawings:
-    """The latest drawings by names that nobody can guess; safe to call from many threads. None of them changes."""
+    """The latest drawings by names that nobody can guess; safe to call from many threads. None of them changes, but for
+    what was painted of it."""
 
     def __init__(self, most: int = MAX_DRAWINGS) -> None:
         self._most = most

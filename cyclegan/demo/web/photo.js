@@ -7,7 +7,7 @@ import { seedOf } from "./ink.js";
 import { disable, finder, isPressed, press } from "./elements.js";
 import { createSender } from "./sending.js";
 
-const FRAME_GAP = 30; // ms between an answer and the next frame: room for the pen itself
+const FRAME_GAP = 10; // ms between an answer and the next frame: room for the pen itself
 export const RETRY_GAP = 1000; // ms
 
 /**
@@ -23,6 +23,7 @@ export function createPhoto(element, server, drawn) {
   let version = 0; // of the drawing
   let sent = 0; // version of the latest frame on its way or answered
   let shown = 0; // version of the picture on the page
+  let drawnBack = 0; // version of the photo whose drawing is on the page, or on its way
   let waiting = false;
   let turn = Promise.resolve();
   let current = null; // the photo on the page
@@ -66,11 +67,15 @@ export function createPhoto(element, server, drawn) {
   }
 
   async function next() {
-    if (waiting || sent === version || !element.isConnected) return;
+    if (waiting || !element.isConnected) return;
+    if (sent === version) {
+      if (shown === version && drawnBack !== version && !drawn.isDrawing() && current) drawBack();
+      return;
+    }
     waiting = true;
     const [mine, final] = [version, !drawn.isDrawing()];
     sent = mine;
-    const answer = await askAbout("redraw", { drawing: drawn.drawing(), open: !final, final, judge: isPressed(judge) });
+    const answer = await askAbout("redraw", { drawing: drawn.drawing(), open: !final, final });
     let gap = FRAME_GAP;
     if (!answer || answer.busy) {
       showMessage(trouble(answer));
@@ -80,18 +85,41 @@ export function createPhoto(element, server, drawn) {
       shown = mine;
       show(answer);
     }
+    rest(gap);
+  }
+
+  function rest(gap) {
     setTimeout(() => ((waiting = false), next()), gap);
   }
 
-  /** Shows an answer; while the pen moves it is the photo alone, and the rest stays as it was. */
-  function show({ error = "", photo, returned, sheet, remark = "", opinion, took }) {
+  /** Once the pen rests and its photo is there, asks for the drawing made from that, and for the critics' opinion. */
+  async function drawBack() {
+    waiting = true;
+    const mine = (drawnBack = version);
+    const answer = await askAbout("draw_back", { drawing: drawn.drawing(), judge: isPressed(judge) });
+    if (!answer || answer.busy) drawnBack = 0;
+    else if (answer.error) showMessage(answer.error);
+    else if (mine === version) showDrawnBack(answer);
+    rest(answer && !answer.busy ? FRAME_GAP : RETRY_GAP);
+  }
+
+  function showDrawnBack({ returned, opinion }) {
+    if (opinion) showPicture(find(".photo img"), opinion.photo);
+    find(".opinion").textContent = opinion?.sentence ?? "";
+    showPicture(find(".returned img"), opinion?.returned ?? returned);
+    find(".returned").classList.remove("outdated");
+  }
+
+  /** Shows an answer; while the pen moves it is the photo alone, and the rest stays as it was. The drawing comes later. */
+  function show({ error = "", photo, sheet, remark = "", took }) {
     showMessage(error);
-    showPicture(find(".photo img"), opinion?.photo ?? photo);
+    showPicture(find(".photo img"), photo);
     current = photo;
     findAll(".more button, .compare").forEach((one) => (one.disabled = !photo));
-    find(".opinion").textContent = opinion?.sentence ?? "";
-    if (returned || !photo) {
-      showPicture(find(".returned img"), opinion?.returned ?? returned);
+    find(".opinion").textContent = "";
+    find(".returned").classList.add("outdated");
+    if (!photo) showPicture(find(".returned img"), null);
+    if (sheet || !photo) {
       find(".remark").textContent = remark;
       look.value = sheet ?? "";
       look.disabled = !sheet;
