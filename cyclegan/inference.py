@@ -39,6 +39,7 @@ from cyclegan.colour.colour_map import (
 from cyclegan.config import MARGIN, MAX_DETAIL_SIDE, GeneratorConfig, WeightsConfig
 from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
 from cyclegan.drawing.cleaning import cleaned
+from cyclegan.drawing.empty import Mask
 from cyclegan.drawing.normalise import NormalisedDrawing, is_photo, normalise, objects_of
 from cyclegan.drawing.objects import side_by_side
 from cyclegan.engine import EngineError
@@ -167,6 +168,7 @@ class Translator:
         colours: Image.Image | None = None,
         normalise: bool = True,
         preview: bool = False,
+        empty: Mask | None = None,
     ) -> Image.Image:
         """Line drawing (any mode and size) → RGB photo of that size, at most MAX_RESULT_PIXELS.
 
@@ -183,14 +185,18 @@ class Translator:
         colour strokes over them. Without, they are those of the strokes or, if there are none, the colourway of
         ``seed`` (None: a hash of the sketch).
 
+        ``empty``: parts of a sketch which is not normalised, H×W of its shape, that the colour map says are paper.
+
         Raises:
             ImageError: there are no lines on a sketch to be normalised.
-            ValueError: ``colours`` for weights that take none.
+            ValueError: ``colours`` for weights that take none, or ``empty`` of a sketch to be normalised.
         """
+        if normalise and empty is not None:
+            raise ValueError("empty parts are those of a sketch as it is: normalise=False")
         sketch = to_rgb(sketch)
         if not normalise:
             side = self.config.image_size if preview else self.config.photo_side
-            return self._result(self._sheet(sketch, side, seed, colours), sketch.size, "sketch_to_photo")
+            return self._result(self._sheet(sketch, side, seed, colours, empty), sketch.size, "sketch_to_photo")
         if colours is None and (boxes := objects_of(sketch, self.config.image_size)):
             photos = [self._painted(sketch.crop(box), seed) for box in boxes]
             return side_by_side(photos, boxes, self.result_size(sketch.size, "sketch_to_photo"))
@@ -287,15 +293,30 @@ class Translator:
         return self._pictures(sheets, direction)
 
     def _sheet(
-        self, sketch: Image.Image, size: int, seed: int | None = None, colours: Image.Image | None = None
+        self,
+        sketch: Image.Image,
+        size: int,
+        seed: int | None = None,
+        colours: Image.Image | None = None,
+        empty: Mask | None = None,
     ) -> Sheet:
         """The RGB ``sketch`` fitted onto G's sheet of size×size, with its condition."""
         image = np.asarray(fit_square(sketch, size))
+        sheet = self._in_colours(image, sketch.size, seed, colours)
+        if empty is not None and sheet.colour_map is not None:
+            paper = fit_square(Image.fromarray(empty).convert("L"), size, fill=(0, 0, 0))
+            sheet.colour_map[np.asarray(paper)[..., 0] > 127] = PAPER
+        return sheet
+
+    def _in_colours(
+        self, image: RGBArray, shape: tuple[int, int], seed: int | None, colours: Image.Image | None
+    ) -> Sheet:
+        """The S×S×3 sheet ``image`` of a sketch of ``shape`` (width, height) with its condition."""
         if colours is None:
             return self._prepared(image, "sketch_to_photo", seed)
         if not self.config.generator.colour_map:
             raise ValueError("these weights take no colours")
-        left, top, right, bottom = square_box(*sketch.size, size)
+        left, top, right, bottom = square_box(*shape, len(image))
         photo = np.asarray(resize(to_rgb(colours), (right - left, bottom - top)))
         own = np.full_like(image, PAPER)  # as in training, the margins are no part of the photo
         own[top:bottom, left:right] = smooth_colour_map(photo, image[top:bottom, left:right])

@@ -194,6 +194,29 @@ def test_high_contrast_keeps_swatches_and_what_is_chosen_apart(open_as: Open) ->
     assert look(switch)[0] != on[0]
 
 
+def test_high_contrast_shows_gradios_controls_and_what_they_are_set_to(open_as: Open) -> None:
+    page = open_as(forced_colors="active")
+
+    def look(control: Locator) -> bytes:
+        page.evaluate("document.activeElement.blur()")
+        page.mouse.move(0, 0)
+        return control.screenshot()
+
+    page.get_by_role("tab", name="Photo → Sketch").click()
+    slider = page.locator('input[type="range"]:visible').first
+    before = look(slider)
+    slider.press("End")
+    assert look(slider) != before
+    page.get_by_role("tab", name="Sketch → Photo").click()
+    box = page.locator('input[type="checkbox"]:not([role="switch"]):visible').first
+    before = look(box)
+    box.click()
+    assert look(box) != before
+    button = page.locator("button:is(.lg, .sm)").first
+    border = button.evaluate("one => parseFloat(getComputedStyle(one).borderTopWidth)")
+    assert border >= 1
+
+
 def test_nothing_lies_on_a_result_or_is_cut_off_on_a_phone(open_as: Open) -> None:
     page = open_as(viewport=PHONE)
     panel = try_an_example(page, "Photo → Sketch")

@@ -300,6 +300,23 @@ def test_g_may_be_told_of_a_background(weights: Weights, make_drawing: Make, mak
     assert asked == [[-1], [1], [1]]
 
 
+def test_empty_parts_are_paper_in_the_colour_map(translator: Translator, make_drawing: Make) -> None:
+    """On a sketch half as high as its sheet, which is as wide."""
+    told: list[torch.Tensor] = []
+    translator._G.register_forward_pre_hook(lambda _, inputs: told.append(inputs[1][0, :3]))
+    drawing, empty = make_drawing((128, 64)), np.zeros((64, 128), bool)
+    empty[:, :64] = True
+    for colours in (None, Image.new("RGB", (128, 64), "red")):
+        translator.sketch_to_photo(drawing, 1, colours, normalise=False)
+        translator.sketch_to_photo(drawing, 1, colours, normalise=False, empty=empty)
+        before, after = told[-2:]
+        assert (before[:, 16:48, :32] < 1).any()
+        assert (after[:, 16:48, :32] == 1).all()
+        assert torch.equal(after[:, :, 33:], before[:, :, 33:])
+    with pytest.raises(ValueError, match="normalise=False"):
+        translator.sketch_to_photo(drawing, empty=empty)
+
+
 def test_the_margins_of_the_sheet_take_no_colour_of_the_photo(translator: Translator, make_drawing: Make) -> None:
     sheet = translator._sheet(make_drawing((90, 45)), 64, colours=Image.new("RGB", (90, 45), "red"))
     assert sheet.colour_map is not None

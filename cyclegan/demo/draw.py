@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 from PIL import Image
 
 from cyclegan import images
@@ -22,7 +23,7 @@ from cyclegan.demo.sheets import Drawing, Drawings, Painting, Request
 from cyclegan.demo.timelapse import gif
 from cyclegan.demo.variations import variations
 from cyclegan.demo.widgets import WEB, milliseconds_since
-from cyclegan.drawing.empty import EMPTY, leave_empty, without_marks
+from cyclegan.drawing.empty import EMPTY, Mask, leave_empty, without_marks
 from cyclegan.drawing.normalise import NormalisedDrawing, normalise
 from cyclegan.images import ImageError, square_box
 from cyclegan.inference import Translator
@@ -184,7 +185,9 @@ def paint(translator: Translator, drawing: Drawing, frame: dict[str, Any], previ
     request, config = request_of(translator, frame), translator.config
     side = config.image_size if preview else config.photo_side
     prepared = prepare(Image.fromarray(lines), config.image_size, request.tidy, colours, side)
-    photo = translator.sketch_to_photo(prepared.sketch, request.seed, colours, normalise=False, preview=preview)
+    photo = translator.sketch_to_photo(
+        prepared.sketch, request.seed, colours, False, preview, on_sketch(empty, prepared)
+    )
     return Painting(request, prepared, photo, empty)
 
 
@@ -217,6 +220,14 @@ def prepare(
         return normalise(drawing, size, region, sheet_side)
     shown = region or (0, 0, *drawing.size)
     return NormalisedDrawing(images.fit_square(drawing.crop(shown), sheet_side or size), "", shown, drawing.size)
+
+
+def on_sketch(parts: Mask | None, prepared: NormalisedDrawing) -> Mask | None:
+    """The H×W ``parts`` of the drawing where they are on its normalised sketch."""
+    if parts is None:
+        return None
+    size = prepared.sketch.size
+    return np.asarray(Image.fromarray(parts).crop(prepared.region).resize(size, Image.Resampling.NEAREST))
 
 
 def put_back(prepared: NormalisedDrawing, picture: Image.Image) -> Image.Image:
