@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--weights", default="weights")
     parser.add_argument("--strokes", type=int, default=20)
     options = parser.parse_args()
-    with running_server(options.weights) as server, sync_playwright() as playwright:
+    with running_server(options.weights, compiled=True) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(server.url)

@@ -260,7 +260,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args()
     runs = []
-    with running_server(options.weights) as server:
+    with running_server(options.weights, compiled=True) as server:
         server.wait_until_compiled()
         tqdm.write(f"page answers after {server.seconds:.1f} s\n{HEAD}")
         for clients in options.clients:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,18 +66,24 @@ class Server:
 
 
 @contextmanager
-def running_server(weights: str, *options: str, **environment: str) -> Iterator[Server]:
-    """The demo on a free port of this machine, with a folder of its own for temporary files and for its log."""
+def running_server(
+    weights: str, *options: str, environment: Mapping[str, str] = {}, compiled: bool = False
+) -> Iterator[Server]:
+    """The demo on a free port of this machine, with a folder of its own for temporary files and for its log.
+
+    ``compiled``: with OpenVINO, as it is by default; its pictures may differ by 1/255 from then on.
+    """
     port = free_port("127.0.0.1", first_port())
     url, start = f"http://127.0.0.1:{port}", time.perf_counter()
     command = [sys.executable, "app.py", "--port", str(port), "--weights", weights, *options]
+    command += [] if compiled else ["--no-openvino"]
     with tempfile.TemporaryDirectory(prefix="demo-") as folder:
         log, temporary = Path(folder, "log"), Path(folder, "tmp")
         temporary.mkdir()
         places = {"TMPDIR": str(temporary), "GRADIO_TEMP_DIR": str(temporary / "gradio")}
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, cwd=ROOT, env=os.environ | places | environment, stdout=output, stderr=output
+                command, cwd=ROOT, env=os.environ | places | dict(environment), stdout=output, stderr=output
             )
         try:
             while not _answers(url):

@@ -30,7 +30,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, states: dict[str, StateDict
     save_weights(folder / "weights", states, TINY)
     (folder / "sitecustomize.py").write_text(WITNESS)
     hosts = folder / "hosts"
-    with running_server(str(folder / "weights"), PYTHONPATH=str(folder), HOSTS=str(hosts)) as server:
+    watched = {"PYTHONPATH": str(folder), "HOSTS": str(hosts)}
+    with running_server(str(folder / "weights"), environment=watched) as server:
         yield server
         assert set(hosts.read_text().split()) <= {"127.0.0.1", "localhost", "None"}
         assert "DecompressionBomb" not in server.log.read_text()

@@ -111,7 +111,7 @@ def test_command_serves_the_page(weights_folder: Path) -> None:
 def test_a_private_demo_runs_without_its_share_link(weights_folder: Path) -> None:
     """No network (a proxy that is not there): the page is served all the same, and only to who knows the password."""
     offline = {"HTTP_PROXY": NOBODY, "HTTPS_PROXY": NOBODY, "NO_PROXY": "127.0.0.1,localhost"}
-    with running_server(str(weights_folder), "--share", "--auth", "me:secret", **offline) as server:
+    with running_server(str(weights_folder), "--share", "--auth", "me:secret", environment=offline) as server:
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(f"{server.url}/config")
         visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
@@ -120,7 +120,7 @@ def test_a_private_demo_runs_without_its_share_link(weights_folder: Path) -> Non
 
 
 def test_the_password_may_come_by_the_environment(weights_folder: Path) -> None:
-    with running_server(str(weights_folder), CYCLEGAN_AUTH="me:sec:ret") as server:
+    with running_server(str(weights_folder), environment={"CYCLEGAN_AUTH": "me:sec:ret"}) as server:
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(f"{server.url}/config")
         visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
@@ -174,7 +174,7 @@ def test_what_is_no_port_is_said_in_one_sentence(
 
 
 def test_the_port_of_the_command_line_wins_over_nonsense_around_it(weights_folder: Path) -> None:
-    with running_server(str(weights_folder), GRADIO_SERVER_PORT="abc") as server:
+    with running_server(str(weights_folder), environment={"GRADIO_SERVER_PORT": "abc"}) as server:
         assert "Sketch ↔ Photo" in urllib.request.urlopen(server.url).read().decode()
 
 

@@ -3,6 +3,7 @@
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,9 @@ def test_pytorch_goes_on_without_it(
     assert translator.sketch_to_photo(make_drawing()).tobytes() == before.tobytes()
 
 
-def test_the_page_compiles_its_models_once_they_are_loaded(translator: Translator, monkeypatch) -> None:
+def test_the_page_compiles_its_models_once_they_are_loaded(
+    translator: Translator, weights_folder: Path, monkeypatch
+) -> None:
     timers: list[tuple[float, Callable[[], None]]] = []
 
     class Timer:
@@ -144,7 +147,10 @@ def test_the_page_compiles_its_models_once_they_are_loaded(translator: Translato
             assert self.daemon
 
     monkeypatch.setattr(menu.threading, "Timer", Timer)
-    models = menu.Menu.of(translator)
+    menu.Menu.of(translator).get()
+    menu.Menu.named([str(weights_folder)]).get()
+    assert timers == []
+    models = menu.Menu.named([str(weights_folder)], compiled=True)
     for _ in range(2):
-        models.get()
-    assert timers == [(menu.COMPILE_AFTER, translator.compile)]
+        made = models.get().translator
+    assert timers == [(menu.COMPILE_AFTER, made.compile)]

@@ -77,6 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="FOLDER_OR_HUB_ID",
         help="a folder, or owner/name on the Hugging Face Hub; of several, visitors choose one on the page",
     )
+    parser.add_argument("--no-openvino", action="store_true", help="translate with PyTorch alone")
     parser.add_argument(
         "--auth",
         metavar="USER:PASSWORD",
@@ -99,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     from cyclegan.demo.menu import Menu
     from cyclegan.demo.page import build_demo, launch
 
-    menu = Menu.named(options.weights)
+    menu = Menu.named(options.weights, compiled=not options.no_openvino)
     port = free_port(options.host, options.port)
     if port != options.port:
         log.warning("Port %d is taken; using %d.", options.port, port)

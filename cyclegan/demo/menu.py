@@ -56,9 +56,10 @@ class Menu:
         return cls({translator.folder.name if translator.folder else "model": lambda: translator})
 
     @classmethod
-    def named(cls, sources: Iterable[str]) -> Self:
+    def named(cls, sources: Iterable[str], compiled: bool = False) -> Self:
         """Folders or Hub ids as they are given at the start; visitors see no more than a folder's name.
 
+        ``compiled``: each is compiled in the background once it is loaded (see `Translator.compile`).
         The default is the first that can be loaded, which is loaded now.
         """
         loaders: dict[str, Loader] = {}
@@ -66,7 +67,7 @@ class Menu:
             folder = Path(source).expanduser()
             name = folder.resolve().name if folder.is_dir() or folder.is_absolute() else source
             name = next(one for one in chain([name], (f"{name} ({n})" for n in count(2))) if one not in loaders)
-            loaders[name] = partial(_load, source, name)
+            loaders[name] = partial(_load, source, name, compiled)
         menu = cls(loaders)
         for name in menu.names:
             try:
@@ -115,9 +116,6 @@ class Menu:
                 del self._loaded[leaving]
                 log.info("%s left memory", leaving)
             self._loaded[name], self._since[name] = model, time.monotonic()
-        later = threading.Timer(COMPILE_AFTER, translator.compile)
-        later.daemon = True
-        later.start()
         return model
 
     def _seconds_until_room(self) -> float:
@@ -129,11 +127,16 @@ class Menu:
         return max(first + STAY_SECONDS - time.monotonic(), 0.0)
 
 
-def _load(source: str, name: str) -> Translator:
+def _load(source: str, name: str, compiled: bool) -> Translator:
     try:
-        return Translator.from_pretrained(source)
+        translator = Translator.from_pretrained(source)
     except WeightsError as error:  # a path of the server is nothing for visitors
         raise WeightsError(str(error).replace(source, name)) from None
+    if compiled:
+        later = threading.Timer(COMPILE_AFTER, translator.compile)
+        later.daemon = True
+        later.start()
+    return translator
 
 
 def discriminators_of(translator: Translator) -> Discriminators | None:
