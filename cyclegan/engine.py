@@ -10,7 +10,9 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,6 +23,15 @@ MAX_DIFFERENCE = 2 / 255
 
 class EngineError(Exception):
     """OpenVINO cannot compile a network."""
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO's runtime, one for the life of the process. Each would give the thread that compiles a stack for signal
+    handlers and, when it goes, put back the one that it found: another's, freed before, on which Ctrl-C crashes."""
+    import openvino
+
+    return openvino.Core()
 
 
 def is_installed() -> bool:
@@ -49,7 +60,7 @@ def compile_network(network: Callable[..., Tensor], *inputs: Tensor) -> Callable
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        compiled = openvino.Core().compile_model(model, "CPU", options)
+        compiled = _core().compile_model(model, "CPU", options)
     except Exception as error:  # of many types
         raise EngineError(f"OpenVINO cannot compile this network: {error}") from error
 

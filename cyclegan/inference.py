@@ -140,7 +140,7 @@ class Translator:
     def compile(self) -> None:
         """Let an inference engine translate single sheets of G's sizes from now on, where that is faster: in float32 on
         a CPU, if OpenVINO is installed. Takes some seconds, for a process that translates many; pictures change by
-        1/255 at most. Others may translate meanwhile.
+        2/255 at most. Others may translate meanwhile.
         """
         if self._device.type != "cpu" or self._dtype != torch.float32 or not engine.is_installed():
             return
@@ -149,12 +149,12 @@ class Translator:
             network, inputs = self._network(direction, shape), self._noise(direction, side)
             try:
                 compiled = engine.compile_network(network, *inputs)
-                same = (compiled(*inputs) - self._in_turn(False, network, *inputs)).abs().max() / 2
+                difference = (compiled(*inputs) - self._in_turn(False, network, *inputs)).abs().max() / 2
                 before, after = self._race((network, compiled), inputs)
             except (EngineError, ImageError) as error:
                 log.warning("translating without OpenVINO: %s", error)
                 return
-            if same > engine.MAX_DIFFERENCE or after >= before:
+            if difference > engine.MAX_DIFFERENCE or after >= before:
                 continue
             self._compiled[direction, shape] = compiled
             if direction == "sketch_to_photo" and side == self.config.photo_side > self.config.image_size:

@@ -1,9 +1,6 @@
 """Networks compiled by OpenVINO, and how a translator comes to them."""
 
-import functools
-import inspect
 import logging
-import os
 import socket
 import subprocess
 import sys
@@ -23,28 +20,12 @@ from cyclegan.inference import Network, Translator
 from cyclegan.models import fold_batch_norms
 from cyclegan.weights import StateDict, Weights
 from tests.conftest import TINY, make_networks
+from tests.server import ROOT
 
 Make = Callable[..., Image.Image]
 
 
-def needs_openvino(test: Callable[..., None]) -> Callable[..., None]:
-    """Runs a test in a process of its own: one that has loaded OpenVINO 2026.4 may crash when it trains afterwards."""
-
-    @functools.wraps(test)
-    def run(request: pytest.FixtureRequest, **fixtures: Any) -> None:
-        if "WITH_OPENVINO" in os.environ:
-            test(**fixtures)
-            return
-        command = [sys.executable, "-m", "pytest", "-n", "0", f"{__file__}::{request.node.name}"]
-        done = subprocess.run(
-            command, env=os.environ | {"WITH_OPENVINO": "1"}, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout
-
-    signature = inspect.signature(test)
-    own = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    run.__signature__ = signature.replace(parameters=[own, *signature.parameters.values()])  # type: ignore[attr-defined]
-    return pytest.mark.skipif(not engine.is_installed(), reason="OpenVINO is for x86 processors")(run)
+needs_openvino = pytest.mark.skipif(not engine.is_installed(), reason="OpenVINO is for x86 processors")
 
 
 @pytest.fixture
@@ -85,6 +66,24 @@ def test_a_compiled_network_computes_the_same_and_tells_nobody(monkeypatch: pyte
     for given in (inputs, others):
         torch.testing.assert_close(compiled(*given), network(*given), rtol=0, atol=1e-4)
     assert asked == []
+
+
+@needs_openvino
+def test_ctrl_c_is_handled_when_compiled_networks_have_gone() -> None:
+    """In the order in which they came; with a runtime of its own each, the process crashed."""
+    code = (
+        "import gc, signal, torch\n"
+        "from cyclegan.engine import compile_network\n"
+        "image = torch.zeros(1, 3, 8, 8)\n"
+        "compiled = [compile_network(torch.sin, image) for _ in range(2)]\n"
+        "while compiled:\n"
+        "    compiled.pop(0)(image)\n"
+        "    gc.collect()\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('handled'))\n"
+        "signal.raise_signal(signal.SIGINT)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 @needs_openvino
