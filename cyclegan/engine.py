@@ -1,4 +1,4 @@
-"""Networks compiled by OpenVINO, an inference engine for CPUs: without bfloat16, 1.5 times as fast as PyTorch.
+"""Networks compiled by OpenVINO, an inference engine for CPUs: without bfloat16, faster than PyTorch by a third.
 
     python -m tests.bench_inference
 

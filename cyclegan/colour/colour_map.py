@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import avg_pool2d
 
 from cyclegan.colour.handles import enclosed_by_handles
 from cyclegan.colour.palettes import colourway
@@ -130,9 +130,12 @@ def without_colour_strokes(drawings: Tensor, colour_maps: Tensor) -> Tensor:
 
 
 def _dilated(maps: Tensor, width: int) -> Tensor:
-    """B×1×H×W booleans → where any of the width×width neighbourhood is true."""
-    square = torch.ones(1, 1, width, width, device=maps.device)
-    return conv2d(maps.float(), square, padding=width // 2) > 0.5
+    """B×1×H×W booleans → where any of the width×width neighbourhood (odd) is true: a mean of it is not 0.
+
+    Along rows, then columns; a convolution with the square took a second for a sheet of 512 without AVX-512.
+    """
+    rows = avg_pool2d(maps.float(), (1, width), 1, (0, width // 2))
+    return avg_pool2d(rows, (width, 1), 1, (width // 2, 0)) > 0
 
 
 def _eroded(maps: Tensor, width: int) -> Tensor:
