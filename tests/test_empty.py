@@ -90,5 +90,6 @@ def test_the_brush_leaves_a_part_of_the_photo_empty(page: Page) -> None:
     inner = slice(round(0.3 * len(after)), round(0.7 * len(after)))
     assert (after[inner, inner] == 255).all()
     assert (before[inner, inner] < 250).any()
-    assert np.array_equal(after[:4], before[:4])  # and the rest is what it was
+    change = np.abs(after[:4].astype(int) - before[:4])
+    assert change.max() <= 8 and change.mean() < 1, change.max()  # far from it the photo is nearly what it was
     expect(page.get_by_role("button", name="leave empty")).to_have_attribute("aria-pressed", "true")
