@@ -12,23 +12,16 @@ pixels along the longer side.
 """
 
 import logging
-import math
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import count
 from pathlib import Path
-from queue import PriorityQueue
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from cyclegan import engine
 from cyclegan.colour.colour_map import (
     PAPER,
     colour_map,
@@ -36,13 +29,12 @@ from cyclegan.colour.colour_map import (
     smooth_colour_map,
     without_colour_strokes,
 )
-from cyclegan.config import MARGIN, MAX_DETAIL_SIDE, GeneratorConfig, WeightsConfig
-from cyclegan.devices import fastest_dtype, pick_device, usable_cpus
+from cyclegan.config import MARGIN, MAX_DETAIL_SIDE, WeightsConfig
 from cyclegan.drawing.cleaning import cleaned
 from cyclegan.drawing.empty import Mask
 from cyclegan.drawing.normalise import NormalisedDrawing, is_photo, normalise, objects_of
 from cyclegan.drawing.objects import side_by_side
-from cyclegan.engine import EngineError
+from cyclegan.generators import Direction, Generators
 from cyclegan.hub import DEFAULT_FOLDER, load_weights
 from cyclegan.images import (
     ImageError,
@@ -57,8 +49,7 @@ from cyclegan.images import (
     to_batch,
     to_rgb,
 )
-from cyclegan.models import Generator, fold_batch_norms
-from cyclegan.weights import StateDict, Weights, WeightsError
+from cyclegan.weights import Weights
 
 log = logging.getLogger(__name__)
 
@@ -74,14 +65,9 @@ DETAIL = 0.7
 
 FINER = 2
 """How many times as large as G's sheet a photo is drawn for G: at the sheet's own scale, a face has no eyes."""
-LIVE_SECONDS = 0.06
-"""What a photo at full size may take if it is to follow a pen: eight or more a second, with all that is around it."""
 NO_LINES = "There are no lines in this picture; choose one with a drawing on it."
 
-Network = Callable[..., Tensor]
-Direction = Literal["sketch_to_photo", "photo_to_sketch"]
 BACK: dict[Direction, Direction] = {"sketch_to_photo": "photo_to_sketch", "photo_to_sketch": "sketch_to_photo"}
-GENERATOR_FILES: dict[Direction, str] = {"sketch_to_photo": "generator_G", "photo_to_sketch": "generator_F"}
 
 
 @dataclass(frozen=True)
@@ -111,23 +97,11 @@ class Translator:
         """
         self.config: WeightsConfig = weights.config
         self.folder = weights.folder
-        self._device = pick_device(device)
-        self._dtype = dtype or fastest_dtype(self._device)
-        if self._device.type == "cpu":  # a container's quota, not the host's processors: more threads only throttle
-            torch.set_num_threads(min(torch.get_num_threads(), usable_cpus()))
-        self._G, self._F = (self._ready(weights.config.generator.of(name), weights.networks[name]) for name in "GF")
-        self._compiled: dict[tuple[Direction, tuple[int, ...]], Network] = {}  # by what it is for: images of one shape
-        # One thread for all: concurrent calls would compete for the same cores, and each computing thread keeps buffers
-        # and OpenMP threads of its own.
-        self._worker = ThreadPoolExecutor(1, "translator")
-        self._waiting: PriorityQueue[tuple[bool, int, Future[Tensor], Callable[[], Tensor]]] = PriorityQueue()
-        self._numbers = count()
+        self.generators = Generators(weights, device, dtype)
         size = self.config.photo_side
         version = self.config.sha256.get("generator_G.pth", "")[:8] or "unversioned"
-        precision = str(self._dtype).removeprefix("torch.")
-        self.description = f"{weights.origin} ({version}), {size}×{size} pixels, {self._device.type} in {precision}"
-        self.follows_pen = self._warm_up() <= LIVE_SECONDS
-        """Whether photos at full size do, as measured when this was made or compiled; if not, previews should."""
+        device, precision = self.generators.device.type, str(self.generators.dtype).removeprefix("torch.")
+        self.description = f"{weights.origin} ({version}), {size}×{size} pixels, {device} in {precision}"
         log.info("translating with %s", self.description)
 
     @classmethod
@@ -137,29 +111,14 @@ class Translator:
         """Load weights from a folder or a Hub id (see `load_weights`). Raises WeightsError."""
         return cls(load_weights(source), device, dtype)
 
+    @property
+    def follows_pen(self) -> bool:
+        """Whether photos at full size do, as measured; if not, previews should."""
+        return self.generators.follows_pen
+
     def compile(self) -> None:
-        """Let an inference engine translate single sheets of G's sizes from now on, where that is faster: in float32 on
-        a CPU, if OpenVINO is installed. Takes some seconds, for a process that translates many; pictures change by
-        2/255 at most. Others may translate meanwhile.
-        """
-        if self._device.type != "cpu" or self._dtype != torch.float32 or not engine.is_installed():
-            return
-        for direction, side in self._usual_sheets():
-            shape = (1, 3, side, side)
-            network, inputs = self._network(direction, shape), self._noise(direction, side)
-            try:
-                compiled = engine.compile_network(network, *inputs)
-                difference = (compiled(*inputs) - self._in_turn(False, network, *inputs)).abs().max() / 2
-                before, after = self._race((network, compiled), inputs)
-            except (EngineError, ImageError) as error:
-                log.warning("translating without OpenVINO: %s", error)
-                return
-            if difference > engine.MAX_DIFFERENCE or after >= before:
-                continue
-            self._compiled[direction, shape] = compiled
-            if direction == "sketch_to_photo" and side == self.config.photo_side > self.config.image_size:
-                self.follows_pen = after <= LIVE_SECONDS
-        log.info("translating with OpenVINO" if self._compiled else "OpenVINO is not faster here")
+        """See `Generators.compile`."""
+        self.generators.compile()
 
     def sketch_to_photo(
         self,
@@ -354,109 +313,33 @@ class Translator:
 
     def _pictures(self, sheets: Sequence[Sheet], direction: Direction, begun: bool = False) -> RGBArray:
         """The translated sheets, N×H×W×3; the drawings of an F with detail control cleaned."""
-        pictures = to_arrays(self._run(sheets, direction, begun))
+        inputs = self._for_g(sheets) if direction == "sketch_to_photo" else self._for_f(sheets)
+        pictures = to_arrays(self.generators.translate(direction, *inputs, begun=begun))
         if direction == "photo_to_sketch" and self.config.generator.detail:
             for picture, sheet in zip(pictures, sheets, strict=True):
                 picture[:] = cleaned(np.ascontiguousarray(picture[..., 0]), sheet.detail)[..., None]
         return pictures
 
-    def _run(self, sheets: Sequence[Sheet], direction: Direction, begun: bool = False) -> Tensor:
-        """The generator's N×3×H×W output in [-1, 1]. The worker is for what uses all cores; the rest is done here."""
+    def _for_g(self, sheets: Sequence[Sheet]) -> tuple[Tensor, ...]:
+        """The sheets' lines without their colour strokes, N×3×S×S in [-1, 1], and G's condition, if it takes one."""
         images = to_batch(np.stack([sheet.image for sheet in sheets]))
-        network = self._network(direction, tuple(images.shape))
-        if direction == "photo_to_sketch":
-            if not self.config.generator.detail:
-                return self._in_turn(begun, network, images)
-            # F draws less than it is asked for, and what is short goes when it is cleaned
-            detail = torch.tensor([sheet.detail**0.5 for sheet in sheets])[:, None, None, None]
-            return self._in_turn(begun, network, images, detail.expand_as(images[:, :1]))
         maps = [sheet.colour_map for sheet in sheets if sheet.colour_map is not None]
         if not maps:
-            return self._in_turn(begun, network, images)
+            return (images,)
         colours = to_batch(np.stack(maps))
         background = torch.tensor([sheet.background for sheet in sheets])
         told = condition(colours, background, self.config.generator.of("G").condition_channels)
         photos = torch.tensor([sheet.is_photo for sheet in sheets])[:, None, None, None]
-        sketches = torch.where(photos, images, without_colour_strokes(images, colours))
-        return self._in_turn(begun, network, sketches, told)
+        return torch.where(photos, images, without_colour_strokes(images, colours)), told
 
-    def _network(self, direction: Direction, shape: tuple[int, ...]) -> Network:
-        """What translates images of a shape, N×3×H×W, given their condition if it takes one."""
-        if compiled := self._compiled.get((direction, shape)):
-            return compiled
-        if direction == "photo_to_sketch":
-            return self._F
-        return self._G if shape[-1] == self.config.photo_side else partial(self._G, preview=True)
-
-    def _in_turn(self, begun: bool, network: Network, *inputs: Tensor) -> Tensor:
-        """`_compute` by the worker: first come, first served, but what is ``begun`` does not wait in line once more."""
-        future: Future[Tensor] = Future()
-        self._waiting.put((not begun, next(self._numbers), future, partial(self._compute, network, *inputs)))
-        self._worker.submit(self._next)
-        return future.result()
-
-    def _next(self) -> None:
-        _, _, future, compute = self._waiting.get()
-        try:
-            future.set_result(compute())
-        except BaseException as error:
-            future.set_exception(error)
-
-    @torch.inference_mode()
-    def _compute(self, network: Network, *inputs: Tensor) -> Tensor:
-        try:
-            return network(*(one.to(self._device, self._dtype, memory_format=torch.channels_last) for one in inputs))
-        except (MemoryError, RuntimeError) as error:  # on the CPU PyTorch has no type of its own for it
-            if isinstance(error, RuntimeError) and "memory" not in str(error):
-                raise
-            raise ImageError("There is not enough memory for this picture; use a smaller one.") from None
-
-    def _ready(self, config: GeneratorConfig, state: StateDict) -> nn.Module:
-        network: nn.Module = Generator(config)
-        network.load_state_dict(state)
-        network = fold_batch_norms(network.eval().requires_grad_(False))
-        return network.to(self._device, self._dtype).to(memory_format=torch.channels_last)
-
-    def _warm_up(self) -> float:
-        """The first run at a shape selects kernels and fills caches: better now than while somebody waits.
-
-        Returns the seconds that the super-resolution's photo then takes, 0 if there is none.
-        """
-        for direction, side in self._usual_sheets():
-            sheet, name = self._prepared(np.full((side, side, 3), 255, np.uint8), direction), GENERATOR_FILES[direction]
-            for _ in range(2):
-                start = time.perf_counter()
-                try:
-                    finite = self._run([sheet], direction).isfinite().all()
-                except ImageError:
-                    raise WeightsError(f"There is not enough memory for {name} at {side} pixels.") from None
-                if not finite:
-                    raise WeightsError(
-                        f"{name} computes values that are not finite from a white sheet; train it again."
-                    )
-                took = time.perf_counter() - start
-        return took if self.config.photo_side > self.config.image_size else 0.0
-
-    def _usual_sheets(self) -> list[tuple[Direction, int]]:
-        """Directions and sides of what the page asks for all the time; photos at full size come last."""
-        small, full = self.config.image_size, self.config.photo_side
-        sheets: list[tuple[Direction, int]] = [("sketch_to_photo", small), ("photo_to_sketch", small)]
-        return sheets + ([("sketch_to_photo", full)] if full > small else [])
-
-    def _noise(self, direction: Direction, side: int) -> list[Tensor]:
-        """An image of noise, 1×3×side×side, and the condition that the network takes with it, if it takes one."""
-        name, random = "G" if direction == "sketch_to_photo" else "F", torch.Generator().manual_seed(0)
-        channels = (3, self.config.generator.of(name).condition_channels)
-        return [torch.rand(1, count, side, side, generator=random) * 2 - 1 for count in channels if count]
-
-    def _race(self, networks: Sequence[Network], inputs: Sequence[Tensor], rounds: int = 5) -> list[float]:
-        """The seconds that each takes at best; they take turns, so that other work falls on all of them alike."""
-        best = [math.inf] * len(networks)
-        for number, network in list(enumerate(networks)) * rounds:
-            start = time.perf_counter()
-            self._in_turn(False, network, *inputs)
-            best[number] = min(best[number], time.perf_counter() - start)
-        return best
+    def _for_f(self, sheets: Sequence[Sheet]) -> tuple[Tensor, ...]:
+        """The sheets, N×3×H×W in [-1, 1], and F's condition, if it takes one."""
+        images = to_batch(np.stack([sheet.image for sheet in sheets]))
+        if not self.config.generator.detail:
+            return (images,)
+        # F draws less than it is asked for, and what is short goes when it is cleaned
+        detail = torch.tensor([sheet.detail**0.5 for sheet in sheets])[:, None, None, None]
+        return images, detail.expand_as(images[:, :1])
 
 
 def _bounded(size: tuple[int, int], least: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 # What each part of the package may import besides itself. Modules of the top folder are named one by one; training and
 # inference share everything below them, and neither knows the other.
-BASE = {"config", "images", "devices", "engine", "losses", "models", "weights", "hub"}
+BASE = {"config", "images", "devices", "losses", "models", "weights", "hub"}
 ALLOWED = {
     "config": set(),
     "images": set(),
@@ -23,14 +23,15 @@ ALLOWED = {
     "models": {"config"},
     "weights": {"config", "models"},
     "hub": {"config", "weights"},
+    "generators": {"config", "devices", "engine", "images", "models", "weights"},
     "drawing": {"images"},
     "colour": {"images", "drawing"},
-    "inference": BASE - {"losses"} | {"drawing", "colour"},
+    "inference": {"config", "images", "weights", "hub", "generators", "drawing", "colour"},
     "training": BASE | {"drawing", "colour"},
-    "evaluation": BASE | {"drawing", "colour", "inference", "training"},
+    "evaluation": BASE | {"drawing", "colour", "generators", "inference", "training"},
     "publishing": BASE | {"inference"},
     "__init__": {"images", "inference", "weights"},
-    "demo": BASE | {"drawing", "colour", "inference", "publishing"},
+    "demo": BASE | {"drawing", "colour", "generators", "inference", "publishing"},
     "__main__": BASE | {"__init__", "drawing", "inference", "evaluation", "publishing"},
 }
 OPTIONAL = {"evaluation.features", "training.image_table"}  # import packages of extras when used, and say if they lack

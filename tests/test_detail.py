@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from cyclegan import inference
+from cyclegan.generators import Direction
 from cyclegan.images import resize_lines
 from cyclegan.inference import Translator
 from cyclegan.weights import Weights
@@ -39,7 +41,7 @@ def test_detail_changes_the_drawing(translator: Translator, monkeypatch: pytest.
         asked.append(float(plane.mean()))
         return photo
 
-    monkeypatch.setattr(translator, "_F", copies)
+    monkeypatch.setitem(translator.generators._networks, "photo_to_sketch", copies)
     sheet = np.full((300, 300, 3), 255, np.uint8)
     sheet[100:102, 50:250] = sheet[200:202, 50:62] = 0
     photo = Image.fromarray(sheet)
@@ -58,13 +60,13 @@ def test_photos_are_drawn_at_their_own_scale_within_bounds(
     translator: Translator, make_photo: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sides = []
-    run = translator._run
+    translate = translator.generators.translate
 
-    def watched(sheets, *others):
-        sides.append(max(sheets[0].image.shape))
-        return run(sheets, *others)
+    def watched(direction: Direction, *inputs: Tensor, begun: bool) -> Tensor:
+        sides.append(max(inputs[0].shape))
+        return translate(direction, *inputs, begun=begun)
 
-    monkeypatch.setattr(translator, "_run", watched)
+    monkeypatch.setattr(translator.generators, "translate", watched)
     monkeypatch.setattr(inference, "MAX_DETAIL_SIDE", 512)
     for side in (100, 320, 900):
         translator.photo_to_sketch(make_photo((side, side)))
@@ -94,8 +96,10 @@ def test_a_redrawn_photo_goes_back_without_a_white_margin(
         shown.append(photo)
         return photo
 
-    monkeypatch.setattr(translator, "_F", watched)
-    monkeypatch.setattr(translator, "_G", lambda sketch, _: torch.full_like(sketch, -0.5))
+    monkeypatch.setitem(translator.generators._networks, "photo_to_sketch", watched)
+    monkeypatch.setitem(
+        translator.generators._networks, "sketch_to_photo", lambda sketch, _: torch.full_like(sketch, -0.5)
+    )
     photo, back = translator.round_trip(Image.new("RGB", (300, 150), "white"), "sketch_to_photo", colours=make_photo())
     assert photo.size == back.size == (300, 150)
     assert shown[0].shape[-1] > shown[0].shape[-2]

@@ -16,7 +16,8 @@ from PIL import Image
 from cyclegan import engine
 from cyclegan.demo import menu
 from cyclegan.engine import EngineError, compile_network
-from cyclegan.inference import Network, Translator
+from cyclegan.generators import NAMES, Generators, Network
+from cyclegan.inference import Translator
 from cyclegan.models import fold_batch_norms
 from cyclegan.weights import StateDict, Weights
 from tests.conftest import TINY, make_networks
@@ -42,11 +43,11 @@ def race_to(monkeypatch: pytest.MonkeyPatch, before: float, after: float) -> lis
     """Lets the networks take so many seconds; the pairs that raced."""
     raced = []
 
-    def race(_: Translator, networks: Sequence[Network], inputs: object) -> list[float]:
+    def race(_: Generators, networks: Sequence[Network], inputs: object) -> list[float]:
         raced.append(networks)
         return [before, after]
 
-    monkeypatch.setattr(Translator, "_race", race)
+    monkeypatch.setattr(Generators, "_race", race)
     return raced
 
 
@@ -97,9 +98,8 @@ def test_a_translator_takes_what_is_faster(translator: Translator, make_drawing:
     before = [translator.sketch_to_photo(make_drawing()), translator.photo_to_sketch(make_drawing())]
     raced = race_to(monkeypatch, before=2, after=1)
     translator.compile()
-    assert set(translator._compiled.values()) == {compiled for _, compiled in raced}
-    monkeypatch.setattr(translator, "_G", None)
-    monkeypatch.setattr(translator, "_F", None)
+    assert set(translator.generators._compiled.values()) == {compiled for _, compiled in raced}
+    monkeypatch.setattr(translator.generators, "_networks", dict.fromkeys(NAMES))
     after = [translator.sketch_to_photo(make_drawing()), translator.photo_to_sketch(make_drawing())]
     for one, other in zip(before, after, strict=True):
         np.testing.assert_allclose(np.asarray(one, int), np.asarray(other, int), rtol=0, atol=1)
@@ -111,14 +111,14 @@ def test_what_is_slower_or_another_picture_is_left(translator: Translator, monke
     raced = race_to(monkeypatch, before=1, after=1)
     translator.compile()
     assert len(raced) == 2
-    assert not translator._compiled
+    assert not translator.generators._compiled
     race_to(monkeypatch, before=2, after=1)
     translator.compile()
-    assert len(translator._compiled) == 2
-    translator._compiled.clear()
+    assert len(translator.generators._compiled) == 2
+    translator.generators._compiled.clear()
     monkeypatch.setattr(engine, "compile_network", lambda network, *_: lambda *given: network(*given) + 0.02)
     translator.compile()
-    assert not translator._compiled
+    assert not translator.generators._compiled
 
 
 def test_the_time_of_a_compiled_photo_tells_whether_it_follows_the_pen(
@@ -134,7 +134,7 @@ def test_the_time_of_a_compiled_photo_tells_whether_it_follows_the_pen(
         race_to(monkeypatch, before=2, after=after)
         translator.compile()
         assert translator.follows_pen is follows
-        translator._compiled.clear()
+        translator.generators._compiled.clear()
 
 
 def test_pytorch_goes_on_without_it(

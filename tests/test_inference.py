@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,8 +17,8 @@ from cyclegan import inference
 from cyclegan.colour.colour_map import colour_maps
 from cyclegan.drawing.normalise import normalise
 from cyclegan.images import ImageError, fit_square, to_image, to_tensor
-from cyclegan.inference import Direction, Sheet, Translator
-from cyclegan.models import fold_batch_norms
+from cyclegan.inference import Translator
+from cyclegan.models import Generator, fold_batch_norms
 from cyclegan.weights import StateDict, Weights, WeightsError
 from tests.conftest import TINY, make_networks
 
@@ -139,7 +139,9 @@ def test_round_trip_goes_there_and_back(translator: Translator, make_drawing: Ma
 
 def test_a_photo_comes_back_in_its_own_colours(translator: Translator, make_drawing: Make, monkeypatch) -> None:
     lines = to_tensor(fit_square(make_drawing((64, 64)), 64)).unsqueeze(0)
-    monkeypatch.setattr(translator, "_F", lambda sheets: lines)  # one drawing of them all
+    monkeypatch.setitem(
+        translator.generators._networks, "photo_to_sketch", lambda sheets: lines
+    )  # one drawing of them all
     red, again, blue = (
         translator.round_trip(Image.new("RGB", (90, 90), colour), "photo_to_sketch")
         for colour in ("red", "red", "blue")
@@ -158,7 +160,7 @@ def test_a_bold_stroke_is_told_and_not_shown_and_a_photo_stays_whole(
         shown.append(sheets)
         return sheets
 
-    monkeypatch.setattr(translator, "_G", generator)
+    monkeypatch.setitem(translator.generators._networks, "sketch_to_photo", generator)
     drawing = make_drawing((64, 64))
     ImageDraw.Draw(drawing).line((26, 32, 38, 32), fill="red", width=8)
     shades = np.tile(np.linspace(20, 250, 48), (48, 1))
@@ -207,12 +209,12 @@ def test_what_is_begun_does_not_wait_in_line_once_more(translator: Translator) -
         return image
 
     with ThreadPoolExecutor(12) as threads:
-        jobs = [threads.submit(translator._in_turn, False, cast(nn.Module, blocks), torch.ones(1, 1, 1, 1))]
+        jobs = [threads.submit(translator.generators._in_turn, False, cast(nn.Module, blocks), torch.ones(1, 1, 1, 1))]
         assert started.wait(30)
         for number in [*range(1, 11), 99]:
             image = torch.full((1, 1, 1, 1), number)
-            jobs.append(threads.submit(translator._in_turn, number == 99, cast(nn.Module, notes), image))
-            while translator._waiting.qsize() < len(jobs) - 1:
+            jobs.append(threads.submit(translator.generators._in_turn, number == 99, cast(nn.Module, notes), image))
+            while translator.generators._waiting.qsize() < len(jobs) - 1:
                 time.sleep(0.001)
         go.set()
         for job in jobs:
@@ -224,15 +226,15 @@ def test_both_networks_ran_at_the_real_shape_before_the_first_call(
     weights: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shapes: list[tuple[int, ...]] = []
-    run = Translator._run
+    forward = Generator.forward
 
-    def watched(self: Translator, sheets: Sequence[Sheet], direction: Direction) -> torch.Tensor:
-        shapes.append((len(sheets), *sheets[0].image.shape))
-        return run(self, sheets, direction)
+    def watched(self: Generator, images: torch.Tensor, *others: Any, **options: Any) -> torch.Tensor:
+        shapes.append(tuple(images.shape))
+        return forward(self, images, *others, **options)
 
-    monkeypatch.setattr(Translator, "_run", watched)
+    monkeypatch.setattr(Generator, "forward", watched)
     Translator(weights, "cpu")
-    assert shapes == [(1, 64, 64, 3)] * 4
+    assert shapes == [(1, 3, 64, 64)] * 4
 
 
 def test_no_gradient_and_no_trace_of_earlier_pictures(
@@ -241,8 +243,10 @@ def test_no_gradient_and_no_trace_of_earlier_pictures(
     first = translator.sketch_to_photo(make_drawing())
     translator.sketch_to_photo(make_photo((300, 90)))
     assert same(first, translator.sketch_to_photo(make_drawing()))
-    assert not any(parameter.requires_grad for parameter in translator._G.parameters())
-    assert not translator._G.training
+    assert not any(
+        parameter.requires_grad for parameter in translator.generators._networks["sketch_to_photo"].parameters()
+    )
+    assert not translator.generators._networks["sketch_to_photo"].training
 
 
 def test_bfloat16_is_close_to_float32(weights: Weights, translator: Translator, make_photo: Make) -> None:
@@ -293,7 +297,9 @@ def test_g_may_be_told_of_a_background(weights: Weights, make_drawing: Make, mak
     states = {name: networks[name].state_dict() for name in "GF"}
     translator = Translator(Weights(config, states, "tests/"), "cpu", torch.float32)
     asked = []
-    translator._G.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[1][:, 3].unique().tolist()))
+    translator.generators._networks["sketch_to_photo"].register_forward_pre_hook(
+        lambda _, inputs: asked.append(inputs[1][:, 3].unique().tolist())
+    )
     translator.sketch_to_photo(make_drawing())
     translator.sketch_to_photo(make_drawing(), colours=make_photo())
     translator.round_trip(make_photo(), "photo_to_sketch")
@@ -303,7 +309,9 @@ def test_g_may_be_told_of_a_background(weights: Weights, make_drawing: Make, mak
 def test_empty_parts_are_paper_in_the_colour_map(translator: Translator, make_drawing: Make) -> None:
     """On a sketch half as high as its sheet, which is as wide."""
     told: list[torch.Tensor] = []
-    translator._G.register_forward_pre_hook(lambda _, inputs: told.append(inputs[1][0, :3]))
+    translator.generators._networks["sketch_to_photo"].register_forward_pre_hook(
+        lambda _, inputs: told.append(inputs[1][0, :3])
+    )
     drawing, empty = make_drawing((128, 64)), np.zeros((64, 128), bool)
     empty[:, :64] = True
     for colours in (None, Image.new("RGB", (128, 64), "red")):
@@ -331,12 +339,14 @@ def test_too_little_memory_is_one_sentence(weights: Weights, make_photo: Make, m
         raise error
 
     translator = Translator(weights, "cpu", torch.float32)
-    monkeypatch.setattr(translator, "_F", fails)
+    monkeypatch.setitem(translator.generators._networks, "photo_to_sketch", fails)
     with pytest.raises(ImageError, match=r"There is not enough memory for this picture; use a smaller one\.$"):
         translator.photo_to_sketch(make_photo())
-    monkeypatch.setattr("cyclegan.inference.Generator.forward", fails)
+    monkeypatch.setattr("cyclegan.generators.Generator.forward", fails)
     with pytest.raises(WeightsError, match="There is not enough memory for generator_G at 64 pixels"):
         Translator(weights, "cpu", torch.float32)
-    monkeypatch.setattr(translator, "_F", lambda *_: torch.ones(2, 3) @ torch.ones(2, 3))
+    monkeypatch.setitem(
+        translator.generators._networks, "photo_to_sketch", lambda *_: torch.ones(2, 3) @ torch.ones(2, 3)
+    )
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         translator.photo_to_sketch(make_photo())

@@ -117,7 +117,7 @@ def test_photos_are_twice_as_large_as_a_sheet_and_previews_are_not(
 def test_the_canvas_gets_previews_while_the_pen_moves_if_all_of_it_would_lag_behind(
     translator: Translator, monkeypatch: pytest.MonkeyPatch, fast: bool, live: int
 ) -> None:
-    monkeypatch.setattr(translator, "follows_pen", fast)
+    monkeypatch.setattr(translator.generators, "follows_pen", fast)
     sheet = Image.new("RGB", (512, 512), "white")
     ImageDraw.Draw(sheet).ellipse((40, 60, 470, 450), outline="black", width=5)
     drawing, frame = CanvasDrawing.of(sheet), {"tidy": True, "seed": 1}

@@ -21,8 +21,9 @@ from PIL import ExifTags, Image, ImageDraw, ImageOps
 from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from cyclegan.demo.pictures import Translated, redrawn, translate
+from cyclegan.generators import Direction
 from cyclegan.images import open_image, to_rgb
-from cyclegan.inference import Direction, Translator
+from cyclegan.inference import Translator
 from tests.browser import PHOTO, ZIGZAG, canvas, draw, open_page, picture
 
 pytest_plugins = ["tests.browser_fixtures"]

@@ -16,8 +16,9 @@ from cyclegan.demo import batch
 from cyclegan.demo.batch import translate_all
 from cyclegan.demo.pictures import detail_of, pen_of, redrawn, safe_name, save_png, svg_of, translate, uploaded_file
 from cyclegan.drawing.normalise import normalise
+from cyclegan.generators import Direction
 from cyclegan.images import ImageError
-from cyclegan.inference import Direction, Translator
+from cyclegan.inference import Translator
 
 pytest_plugins = ["tests.browser_fixtures"]
 

@@ -7,8 +7,9 @@ from PIL import Image, ImageDraw
 
 from cyclegan.colour.palettes import COLOURWAYS
 from cyclegan.demo.variations import variations
+from cyclegan.generators import Direction
 from cyclegan.images import RGBArray, fit_square
-from cyclegan.inference import Direction, Translator
+from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, Weights
 from tests.conftest import TINY
 

@@ -26,8 +26,9 @@ from cyclegan.demo.pictures import (
 )
 from cyclegan.demo.uploads import AT_ONCE
 from cyclegan.drawing.pen import PENS
+from cyclegan.generators import Direction
 from cyclegan.images import ImageError
-from cyclegan.inference import BACK, DETAIL, Direction, Translator
+from cyclegan.inference import BACK, DETAIL, Translator
 from cyclegan.weights import WeightsError
 
 DRAWING = "A line drawing: any pen, size and format, also photographed"

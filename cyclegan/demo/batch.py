@@ -19,8 +19,9 @@ from cyclegan import images
 from cyclegan.demo.menu import Menu
 from cyclegan.demo.pictures import detail_of, pen_of, redrawn, safe_name, svg_of, translate, uploaded_file
 from cyclegan.demo.widgets import WEB, message, remark, saving
+from cyclegan.generators import Direction
 from cyclegan.images import ImageError
-from cyclegan.inference import DETAIL, Direction, Translator
+from cyclegan.inference import DETAIL, Translator
 from cyclegan.weights import WeightsError
 
 MAX_FILES = 50

@@ -16,8 +16,9 @@ from cyclegan.drawing import vector
 from cyclegan.drawing.normalise import objects_of
 from cyclegan.drawing.objects import side_by_side
 from cyclegan.drawing.pen import PENS, with_pen
+from cyclegan.generators import Direction
 from cyclegan.images import ImageError
-from cyclegan.inference import DETAIL, NO_LINES, Direction, Translator
+from cyclegan.inference import DETAIL, NO_LINES, Translator
 
 BROWSERS_SHOW = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "AVIF")
 UNSAFE = re.compile(r"[^\w ()+-]+")  # in the name of a file, wherever it is unpacked

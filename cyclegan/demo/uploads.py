@@ -27,8 +27,9 @@ from cyclegan.demo.pictures import (
 )
 from cyclegan.demo.widgets import WEB, foot_line, message, milliseconds_since, remark, saving
 from cyclegan.drawing.pen import PENS
+from cyclegan.generators import Direction
 from cyclegan.images import ImageError
-from cyclegan.inference import DETAIL, Direction
+from cyclegan.inference import DETAIL
 from cyclegan.weights import WeightsError
 
 AT_ONCE = 6

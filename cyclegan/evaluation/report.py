@@ -26,7 +26,8 @@ from cyclegan.evaluation import metrics
 from cyclegan.evaluation.features import fid, kid
 from cyclegan.evaluation.held_out import HeldOut, drawn_by
 from cyclegan.evaluation.metrics import Pictures
-from cyclegan.inference import Direction, Translator
+from cyclegan.generators import Direction
+from cyclegan.inference import Translator
 
 BATCH = 8
 PENS = range(1, 9)  # pixels on a sheet of 256

@@ -22,8 +22,9 @@ from cyclegan.evaluation.features import feature_distance
 from cyclegan.evaluation.held_out import held_out_paths
 from cyclegan.evaluation.line_metrics import LineScores, line_scores, mean_scores
 from cyclegan.evaluation.report import Compare, MetricRow, Report
+from cyclegan.generators import Direction
 from cyclegan.images import RGBArray
-from cyclegan.inference import DETAIL, Direction, Translator
+from cyclegan.inference import DETAIL, Translator
 
 SIDE = 768  # pixels along the longer side, which the line metrics are meant for
 SHEET_ROWS = 8
