@@ -52,8 +52,13 @@ class Generators:
         self._worker = ThreadPoolExecutor(1, "generators")
         self._waiting: PriorityQueue[tuple[bool, int, Future[Tensor], Callable[[], Tensor]]] = PriorityQueue()
         self._numbers = count()
-        self.follows_pen = self._warm_up() <= LIVE_SECONDS
-        """Whether photos at full size do, as measured when this was made or compiled; if not, previews should."""
+        self._full_seconds = self._warm_up()  # that a photo at full size takes
+
+    @property
+    def follows_pen(self) -> bool:
+        """Whether photos at full size do: as measured when this was made or compiled, while nothing else waits. If not,
+        previews should."""
+        return self._full_seconds <= LIVE_SECONDS and self._waiting.empty()
 
     def translate(self, direction: Direction, *inputs: Tensor, begun: bool = False) -> Tensor:
         """Images, N×3×H×W in [-1, 1], and their condition, if the generator takes one, N×C×H×W → the images translated.
@@ -88,7 +93,7 @@ class Generators:
                 continue
             self._compiled[direction, shape] = compiled
             if direction == "sketch_to_photo" and side == self.config.photo_side > self.config.image_size:
-                self.follows_pen = after <= LIVE_SECONDS
+                self._full_seconds = after
         log.info("translating with OpenVINO" if self._compiled else "OpenVINO is not faster here")
 
     def _ready(self, name: Literal["G", "F"], weights: Weights) -> nn.Module:

@@ -113,7 +113,7 @@ class Translator:
 
     @property
     def follows_pen(self) -> bool:
-        """Whether photos at full size do, as measured; if not, previews should."""
+        """See `Generators.follows_pen`."""
         return self.generators.follows_pen
 
     def compile(self) -> None:

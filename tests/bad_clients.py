@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from tests.load import Part, Tally, drawing, drawing_asks, strokes
+from tests.load import Part, Tally, drawing, drawing_asks, strokes, thumbnails
 from tests.server import Server
 from tests.visitor import RefusedError, Visitor, connect
 
@@ -43,7 +43,7 @@ async def flood(server: Server, frames: int, at_once: int) -> Flood:
         tally = Tally()
         part = Part(drawing_asks(other, 2), tally)
         await part.rehearse()
-        neighbour = asyncio.create_task(part.play(float("inf"), set(part.expected)))
+        neighbour = asyncio.create_task(part.play(float("inf"), thumbnails(part.expected)))
         await asyncio.gather(*(send() for _ in range(at_once)))
         neighbour.cancel()
     assert (tally.errors, tally.swapped, tally.wrong, tally.lost) == (0, 0, 0, 0)

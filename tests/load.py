@@ -9,7 +9,8 @@ other. Everybody has pictures of his own, and knows from a first round, made alo
     pictures/s, p50 … max   pictures that came back, and ms until they did, the time of being told "busy" included
     busy                    answers that told the visitor to wait, which the page does for him
     errors                  requests that failed
-    swapped, wrong, lost    pictures that were another visitor's, nobody's, or missing: must all be 0
+    swapped, wrong, lost    pictures that were another visitor's, nobody's, or missing: must all be 0; a preview, as
+                            the page sends while others wait, is known by what it shows
     memory                  of the server in MB: at the start, at the end, and the peak between
     files                   temporary files that came to be, and their MB
 """
@@ -21,7 +22,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -29,6 +30,8 @@ from random import Random
 from typing import Any
 
 import httpx
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
@@ -39,7 +42,9 @@ FRAMES = 6  # of a drawing, each with one line more
 UPLOADS = 3  # pictures of one visitor
 FRAME_GAP, RETRY_GAP = 0.01, 1.0  # seconds, as in demo/web/photo.js
 MEGA = 1_000_000
+ALIKE = 8  # of 255: mean difference of the thumbnails of a photo and its preview
 
+Thumbnail = NDArray[np.int_]  # 16×16×3
 Answer = bytes | None  # a picture, or "busy"
 Ask = Callable[[], Awaitable[Answer]]
 
@@ -55,12 +60,37 @@ class Tally:
     wrong: int = 0
     lost: int = 0
 
-    def judge(self, answer: bytes, expected: bytes, everybodys: set[bytes]) -> None:
+    def judge(self, answer: bytes, expected: bytes, everybodys: Mapping[bytes, Thumbnail]) -> None:
+        """``everybodys``: all pictures with their thumbnails."""
         if not answer:
             self.lost += 1
         elif answer != expected:
-            self.swapped += answer in everybodys
-            self.wrong += answer not in everybodys
+            shown = shows(answer, everybodys)
+            self.swapped += shown not in {None, expected}
+            self.wrong += shown is None
+
+
+def shows(answer: bytes, pictures: Mapping[bytes, Thumbnail]) -> bytes | None:
+    """Which of the pictures this is, perhaps of another size; None: none of them."""
+    if answer in pictures:
+        return answer
+    try:
+        small = thumbnail(answer)
+    except (OSError, ValueError):
+        return None
+    distances = {picture: float(np.abs(small - other).mean()) for picture, other in pictures.items()}
+    nearest = min(distances, key=lambda picture: distances[picture])
+    return nearest if distances[nearest] < ALIKE else None
+
+
+def thumbnails(pictures: Iterable[bytes]) -> dict[bytes, Thumbnail]:
+    return {picture: thumbnail(picture) for picture in pictures}
+
+
+def thumbnail(picture: bytes) -> Thumbnail:
+    """Of a file or a data URL."""
+    content = base64.b64decode(picture.partition(b",")[2]) if picture.startswith(b"data:") else picture
+    return np.asarray(Image.open(BytesIO(content)).convert("RGB").resize((16, 16), Image.Resampling.BOX)).astype(int)
 
 
 @dataclass
@@ -77,7 +107,7 @@ class Part:
         if not all(self.expected) or len(set(self.expected)) < len(self.expected):
             raise SystemExit("The pictures of the first round are not there, or not all different.")
 
-    async def play(self, end: float, everybodys: set[bytes]) -> None:
+    async def play(self, end: float, everybodys: Mapping[bytes, Thumbnail]) -> None:
         turn, asked = 0, time.perf_counter()
         while time.perf_counter() < end:
             try:
@@ -211,7 +241,7 @@ async def visit(url: str, clients: int, seconds: float, uploading: float = 0.2) 
                 parts.append(Part(uploading_asks(visitor, number), uploaders))
         for part in parts:
             await part.rehearse()
-        everybodys = {picture for part in parts for picture in part.expected}
+        everybodys = thumbnails(picture for part in parts for picture in part.expected)
         start = time.perf_counter()
         await asyncio.gather(*(part.play(start + seconds, everybodys) for part in parts))
         took = time.perf_counter() - start

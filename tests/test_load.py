@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from PIL import Image
 
-from tests.load import HEAD, Tally, table, watched_visit
+from tests.load import HEAD, Tally, table, thumbnails, watched_visit
+from tests.pictures import encoded
 from tests.server import Server
 
 pytest_plugins = ["tests.server_fixtures"]
+
+
+def png(colour: str, side: int) -> bytes:
+    return encoded(Image.new("RGB", (side, side), colour)).getvalue()
 
 
 def test_everybody_gets_his_own_pictures(server: Server) -> None:
@@ -26,11 +31,18 @@ def test_everybody_gets_his_own_pictures(server: Server) -> None:
     assert len(second) == HEAD.index("lost") + len("lost")  # each number ends under its heading
 
 
-@pytest.mark.parametrize(
-    ("answer", "faults"),
-    [(b"mine", (0, 0, 0)), (b"hers", (1, 0, 0)), (b"odd", (0, 1, 0)), (b"", (0, 0, 1))],
-)
-def test_a_picture_of_another_visitor_is_noticed(answer: bytes, faults: tuple[int, int, int]) -> None:
-    tally = Tally()
-    tally.judge(answer, b"mine", {b"mine", b"hers"})
-    assert (tally.swapped, tally.wrong, tally.lost) == faults
+def test_a_picture_of_another_visitor_is_noticed() -> None:
+    mine, hers, odd = (png(colour, 128) for colour in ("red", "blue", "green"))
+    everybodys = thumbnails((mine, hers))
+    for answer, faults in {
+        mine: (0, 0, 0),
+        png("red", 64): (0, 0, 0),  # its preview
+        hers: (1, 0, 0),
+        png("blue", 64): (1, 0, 0),
+        odd: (0, 1, 0),
+        b"no picture": (0, 1, 0),
+        b"": (0, 0, 1),
+    }.items():
+        tally = Tally()
+        tally.judge(answer, mine, everybodys)
+        assert (tally.swapped, tally.wrong, tally.lost) == faults

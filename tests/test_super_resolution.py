@@ -113,11 +113,13 @@ def test_photos_are_twice_as_large_as_a_sheet_and_previews_are_not(
     assert translator.translate_batch(sheets[:, ::2, ::2], "sketch_to_photo").shape == (2, 64, 64, 3)
 
 
-@pytest.mark.parametrize(("fast", "live"), [(True, 128), (False, 64)])
+@pytest.mark.parametrize(("seconds", "others", "live"), [(0.05, 0, 128), (0.07, 0, 64), (0.05, 1, 64)])
 def test_the_canvas_gets_previews_while_the_pen_moves_if_all_of_it_would_lag_behind(
-    translator: Translator, monkeypatch: pytest.MonkeyPatch, fast: bool, live: int
+    translator: Translator, monkeypatch: pytest.MonkeyPatch, seconds: float, others: int, live: int
 ) -> None:
-    monkeypatch.setattr(translator.generators, "follows_pen", fast)
+    """At full size, or because others wait, too."""
+    monkeypatch.setattr(translator.generators, "_full_seconds", seconds)
+    monkeypatch.setattr(translator.generators._waiting, "empty", lambda: not others)
     sheet = Image.new("RGB", (512, 512), "white")
     ImageDraw.Draw(sheet).ellipse((40, 60, 470, 450), outline="black", width=5)
     drawing, frame = CanvasDrawing.of(sheet), {"tidy": True, "seed": 1}

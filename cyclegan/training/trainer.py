@@ -408,8 +408,7 @@ class CycleGAN:
         """Fine-tune trained networks; optimizers and pools start afresh.
 
         A G that was trained at half the resolution has no local enhancer or super-resolution yet, and gets an untrained
-        one. An F without
-        detail control, or a G that was not told of backgrounds, gets it by input weights of zero.
+        one. An F without detail control, or a G that was not told of backgrounds, gets it by input weights of zero.
 
         Raises:
             ConfigError: the networks are others than the config's.
