@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from cyclegan.drawing.empty import EMPTY, leave_empty, without_marks
+from cyclegan.drawing.empty import EMPTY, leave_empty, with_marks, without_marks
 from tests.browser import PHOTO, RETURNED, canvas, draw, picture
 
 pytest_plugins = ["tests.browser_fixtures"]
@@ -49,6 +49,16 @@ def test_a_mark_empties_what_lines_enclose_around_it(ring: np.ndarray) -> None:
     photo = np.asarray(leave_empty(Image.new("RGB", (512, 512), (200, 30, 30)), parts))
     assert (photo[226:286, 226:286] == 255).all()
     assert (photo[256, :150] == (200, 30, 30)).all()
+
+
+def test_marks_can_be_made_of_parts(ring: np.ndarray) -> None:
+    _, parts = without_marks(marked(ring, (128, 128)))
+    clean, again = without_marks(with_marks(ring, parts))
+    assert parts is not None
+    assert again is not None
+    assert np.array_equal(clean, ring)
+    assert np.array_equal(again, parts)
+    assert with_marks(ring, None) is ring
 
 
 def test_a_mark_between_open_lines_empties_no_more_than_itself(ring: np.ndarray) -> None:

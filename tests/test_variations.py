@@ -7,8 +7,6 @@ from PIL import Image, ImageDraw
 
 from cyclegan.colour.palettes import COLOURWAYS
 from cyclegan.demo.variations import variations
-from cyclegan.generators import Direction
-from cyclegan.images import RGBArray, fit_square
 from cyclegan.inference import Translator
 from cyclegan.weights import StateDict, Weights
 from tests.conftest import TINY
@@ -53,7 +51,7 @@ def test_a_drawing_with_colours_keeps_them_and_its_lines_change(told: Translator
 def test_weights_that_are_told_no_colours_see_small_changes(told: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = TINY.generator.model_copy(update={"colour_map": False})
     monkeypatch.setattr(told, "config", TINY.model_copy(update={"generator": generator}))
-    monkeypatch.setattr(told, "translate_batch", lambda batch, *_: batch)
+    monkeypatch.setattr(told, "sketch_to_photo", lambda sketch, *_, **__: sketch)
     assert [one.name for one in variations(ball(), told)] == CHANGES
 
 
@@ -62,22 +60,23 @@ def test_weights_that_are_told_no_colours_see_small_changes(told: Translator, mo
 def test_each_sketch_gives_its_photo(told: Translator, side: int, stroke: tuple[int, int, int] | None) -> None:
     for one in variations(ball(side, stroke), told):
         assert one.sketch.size == (side, side)
-        alone = told.sketch_to_photo(fit_square(one.sketch, TINY.image_size), one.seed, normalise=False)
-        assert one.photo.size == alone.size
-        assert np.abs(np.asarray(one.photo, int) - np.asarray(alone, int)).max() <= 1
+        alone = told.sketch_to_photo(one.sketch, one.seed, normalise=False)
+        assert np.array_equal(np.asarray(one.photo), np.asarray(alone))
 
 
-def test_all_are_made_in_one_batch(told: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes: list[int] = []
-    translate = told.translate_batch
-
-    def counted(batch: RGBArray, direction: Direction, seeds: list[int]) -> RGBArray:
-        shapes.append(len(batch))
-        return translate(batch, direction, seeds)
-
-    monkeypatch.setattr(told, "translate_batch", counted)
-    assert len(variations(ball(), told, count=4)) == 4
-    assert shapes == [4]
+@pytest.mark.parametrize("stroke", [None, (0, 160, 0)])
+def test_empty_parts_move_with_the_lines(told: Translator, stroke: tuple[int, int, int] | None) -> None:
+    """The left half of a ball."""
+    x = np.arange(512)[None]
+    empty = (np.asarray(ball(stroke=stroke)).min(2) == 255) & (x < 256) & (np.hypot(x - 256, x.T - 256) < 190)
+    for one in variations(ball(stroke=stroke), told, empty=empty):
+        assert one.empty is not None
+        lines = np.asarray(one.sketch, int).min(2) < 100
+        assert not (lines & one.empty).any()
+        assert one.empty.sum() > 0.5 * empty.sum()
+        assert (one.name == "mirrored") == (one.empty[:, 256:].sum() > one.empty[:, :256].sum())
+        alone = told.sketch_to_photo(one.sketch, one.seed, normalise=False, empty=one.empty)
+        assert np.array_equal(np.asarray(one.photo), np.asarray(alone))
 
 
 def test_a_blank_sheet_has_none(told: Translator) -> None:

@@ -21,9 +21,9 @@ from cyclegan.demo.menu import Menu, Model
 from cyclegan.demo.realism import LEGEND, Discriminators
 from cyclegan.demo.sheets import Drawing, Drawings, Painting, Request
 from cyclegan.demo.timelapse import gif
-from cyclegan.demo.variations import variations
+from cyclegan.demo.variations import Variation, variations
 from cyclegan.demo.widgets import WEB, milliseconds_since
-from cyclegan.drawing.empty import EMPTY, Mask, leave_empty, without_marks
+from cyclegan.drawing.empty import EMPTY, Mask, leave_empty, with_marks, without_marks
 from cyclegan.drawing.normalise import NormalisedDrawing, normalise
 from cyclegan.images import ImageError, square_box
 from cyclegan.inference import Translator
@@ -246,17 +246,21 @@ def answer_vary(translator: Translator, drawing: Drawing, frame: dict[str, Any])
     colours = colours_of(drawing, translator)
     lines, empty = without_marks(drawing.picture())
     prepared = prepare(Image.fromarray(lines), CANVAS_SIDE, bool(frame.get("tidy")), colours)
-    sketch = prepared.sketch
+    sketch, empty = prepared.sketch, on_sketch(empty, prepared)
+
+    def marked(one: Variation) -> Image.Image:
+        return put_back(prepared, Image.fromarray(with_marks(np.asarray(one.sketch), one.empty)))
+
     return {
         "variations": [
             {
                 "name": one.name,
                 "seed": one.seed,
-                "sketch": None if one.sketch is sketch else data_url(put_back(prepared, one.sketch)),
+                "sketch": None if one.sketch is sketch else data_url(marked(one)),
                 "colours": one.colours and data_url(one.colours, "JPEG"),
-                "photo": data_url(leave_empty(put_back(prepared, one.photo), empty)),
+                "photo": data_url(put_back(prepared, leave_empty(one.photo, one.empty))),
             }
-            for one in variations(sketch, translator, seed_of(frame) or 0, colours)
+            for one in variations(sketch, translator, seed_of(frame) or 0, colours, empty)
         ]
     }
 

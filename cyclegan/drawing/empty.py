@@ -40,6 +40,14 @@ def without_marks(drawing: RGBArray) -> tuple[RGBArray, Mask | None]:
     return clean, parts | (alone & np.isin(labels, rim))
 
 
+def with_marks(drawing: RGBArray, parts: Mask | None) -> RGBArray:
+    """The other way round: a mark in each of the H×W ``parts``, apart from their lines."""
+    if parts is None:
+        return drawing
+    inside = cv2.erode(parts.astype(np.uint8), np.ones((2 * SOFT_EDGE + 3, 2 * SOFT_EDGE + 3))) > 0
+    return np.where(inside[..., None], np.array(EMPTY, np.uint8), drawing)
+
+
 def leave_empty(photo: Image.Image, parts: Mask | None) -> Image.Image:
     """The RGB ``photo`` of a drawing, of its shape, with paper in the H×W ``parts``."""
     if parts is None:
