@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 
-from cyclegan import inference
+from cyclegan import generators
 from cyclegan.hub import DEFAULT_REPO
 from cyclegan.inference import Translator
 from cyclegan.publishing.upload import space_upload
@@ -109,6 +109,6 @@ def test_threads_follow_the_quota_and_not_the_host(weights_folder: Path, monkeyp
     asked: list[int] = []
     monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
-    monkeypatch.setattr(inference, "usable_cpus", lambda: 2)
+    monkeypatch.setattr(generators, "usable_cpus", lambda: 2)
     Translator.from_pretrained(weights_folder, device="cpu")
     assert asked == [2]

@@ -227,7 +227,7 @@ def test_the_pen_inks_anew_and_asks_no_network(
     expect(panel.locator(PICTURES)).to_have_count(3)
     made = panel.locator(PICTURES).nth(1)
     asked: list[Any] = []
-    monkeypatch.setattr(translator, "_in_turn", lambda *arguments: asked.append(arguments))
+    monkeypatch.setattr(translator.generators, "translate", lambda *arguments: asked.append(arguments))
     for width in (3, 1):  # from the drawing itself, not from what the pen before made of it
         before = made.get_attribute("src") or ""
         panel.get_by_label("range slider for Pen width").fill(str(width))
