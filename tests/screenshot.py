@@ -2,7 +2,8 @@
 
     python -m tests.screenshot [--weights weights] [--out docs/screenshots]
     python -m tests.screenshot --film          only the film, drawing.gif
-    python -m tests.screenshot --sheets        instead, a sheet of all of them for each scheme, page-SCHEME.jpg
+    python -m tests.screenshot --sheets        instead, a sheet of all of them for each scheme, page-SCHEME.jpg, and the
+                                               page that describes the API, api.jpg
     python -m tests.screenshot --drawings      only renews examples/sketches/*.png from the strokes in *.json
 
 The PNGs of the examples are what the canvas itself makes of their strokes.
@@ -57,6 +58,15 @@ def shoot(browser: Browser, url: str, out: Path, example: str) -> None:
             page.get_by_role("tab", name="Model").click()
             save(page, out / f"model-{size}-{scheme}.png")
             page.context.close()
+
+
+def shoot_api(browser: Browser, url: str, path: Path) -> None:
+    page, _ = open_page(browser, url, viewport=SIZES["wide"], color_scheme="light")
+    page.get_by_role("button", name="Use via API").click()
+    page.get_by_role("heading", name="API documentation").wait_for()
+    page.wait_for_timeout(1000)  # it slides in
+    Image.open(BytesIO(page.screenshot())).convert("RGB").save(path, quality=82)
+    page.context.close()
 
 
 def sheet(folder: Path, scheme: str) -> Image.Image:
@@ -147,6 +157,7 @@ def main() -> None:
                 shoot(browser, server.url, Path(folder), options.example)
                 for scheme in SCHEMES:
                     sheet(Path(folder), scheme).save(options.out / f"page-{scheme}.jpg", quality=82)
+            shoot_api(browser, server.url, options.out / "api.jpg")
         else:
             options.out.mkdir(parents=True, exist_ok=True)
             if not options.film:
