@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -101,6 +103,21 @@ def test_server_asks_no_other_host(page: Page, hosts: set[str]) -> None:
     draw(page, ZIGZAG)
     picture(page, PHOTO)
     assert hosts <= LOCAL
+
+
+def test_gradio_reads_no_source_of_its_own_for_editors() -> None:
+    code = (
+        "import ast, inspect\n"
+        "from cyclegan.demo.stubs import no_stubs\n"
+        "parsed, parse = [], ast.parse\n"
+        "ast.parse = lambda source, *more, **options: parsed.append(source) or parse(source, *more, **options)\n"
+        "with no_stubs():\n"
+        "    import gradio\n"
+        "assert inspect.getfile(gradio.Textbox) == gradio.components.textbox.__file__\n"
+        "print(sum('class Textbox(' in str(source) for source in parsed))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "0\n", done.stderr
 
 
 def test_command_serves_the_page(weights_folder: Path) -> None:

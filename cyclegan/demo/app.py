@@ -23,6 +23,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from PIL import Image
 
+from cyclegan.demo.stubs import no_stubs
 from cyclegan.hub import DEFAULT_FOLDER
 
 log = logging.getLogger("cyclegan.demo")
@@ -97,8 +98,9 @@ def main(arguments: list[str] | None = None) -> None:
         str(Path(tempfile.gettempdir(), f"cyclegan-demo-{os.getuid() if hasattr(os, 'getuid') else ''}")),
     )
     os.environ.pop("GRADIO_SERVER_PORT", None)  # Gradio reads it as it is imported, and fails if it is not a number
-    from cyclegan.demo.menu import Menu
-    from cyclegan.demo.page import build_demo, launch
+    with no_stubs():
+        from cyclegan.demo.menu import Menu
+        from cyclegan.demo.page import build_demo, launch
 
     menu = Menu.named(options.weights, compiled=not options.no_openvino)
     port = free_port(options.host, options.port)
