@@ -246,6 +246,9 @@ def test_one_of_six_more_gives_the_drawing_its_colours(page: Page) -> None:
     assert np.array_equal(canvas(page), drawn)
     page.wait_for_timeout(100)
     assert np.array_equal(picture(page, PHOTO), before)
+    expect(others).to_have_count(6)
+    page.get_by_role("button", name="Example: apple").click()  # they are of another drawing now
+    expect(others).to_have_count(0)
 
 
 def test_of_a_coloured_drawing_six_more_are_other_drawings(page: Page) -> None:

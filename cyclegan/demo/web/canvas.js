@@ -30,9 +30,9 @@ const REST_MS = 200; // without a stroke, until the drawing is kept
 
 /**
  * Sets up the canvas in `element`. `examples`: [{ name, strokes }]; `onChange` is called when the drawing was changed,
- * `onTrouble` with a sentence. Returns what the photo and the extras need.
+ * `onAnother` before another takes its place, `onTrouble` with a sentence. Returns what the photo and the extras need.
  */
-export function createCanvas(element, examples, onChange, onTrouble) {
+export function createCanvas(element, examples, { onChange, onAnother, onTrouble }) {
   const { find, findAll } = finder(element);
   const canvas = find("canvas.ink");
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -68,6 +68,7 @@ export function createCanvas(element, examples, onChange, onTrouble) {
    */
   function onEditLines(event) {
     if (!element.isConnected) return document.removeEventListener("edit-lines", onEditLines);
+    onAnother();
     startFrom(event.detail.image, { photo: event.detail.photo });
   }
   document.addEventListener("edit-lines", onEditLines);
@@ -104,6 +105,11 @@ export function createCanvas(element, examples, onChange, onTrouble) {
     inkMore(settled, step);
     show();
     saveSoon();
+  }
+
+  function beginWith(drawing) {
+    onAnother();
+    addStep([{ clear: true }, ...drawing]);
   }
 
   function show() {
@@ -199,7 +205,7 @@ export function createCanvas(element, examples, onChange, onTrouble) {
   const actions = {
     undo: () => (stroke ? dropStroke() : steps.length && (undone.push(steps.pop()), changed())),
     redo: () => !stroke && undone.length && (steps.push(undone.pop()), changed()),
-    clear: () => isEmpty() || addStep([{ clear: true }]),
+    clear: () => isEmpty() || beginWith([]),
   };
   findAll("[data-action]").forEach((button) => button.addEventListener("click", actions[button.dataset.action]));
 
@@ -246,7 +252,7 @@ export function createCanvas(element, examples, onChange, onTrouble) {
     const drawing = strokes.map((one) => ({ colour: BLACK, ...one }));
     ink(scratch, drawing.map((one) => ({ ...one, width: 10 })));
     flatten(scratch, button.querySelector("canvas").getContext("2d"));
-    button.addEventListener("click", () => addStep([{ clear: true }, ...drawing]));
+    button.addEventListener("click", () => beginWith(drawing));
   });
 
   return {

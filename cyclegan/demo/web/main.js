@@ -8,14 +8,12 @@ import { setUpToolbars } from "./toolbars.js";
 
 /** `element`: the mounted component; `props`: what draw.py passed; `server`: its functions. */
 export function mount(element, props, server) {
-  let photo = null;
-  const drawn = createCanvas(
-    element,
-    props.examples,
-    () => photo.request(),
-    (sentence) => photo.showMessage(sentence),
-  );
-  photo = createPhoto(element, server, drawn);
+  const drawn = createCanvas(element, props.examples, {
+    onChange: () => photo.request(),
+    onAnother: () => extras.clear(),
+    onTrouble: (sentence) => photo.showMessage(sentence),
+  });
+  const photo = createPhoto(element, server, drawn);
   const extras = createExtras(element, drawn, photo);
   followModel(element, props.traits, drawn, photo, extras);
   setUpToolbars(element);
