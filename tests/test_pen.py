@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from cyclegan.drawing.pen import PENS, with_pen
+from cyclegan.drawing.pen import PENS, pen_width, with_pen
 from cyclegan.drawing.vector import line_width
 
 
@@ -33,3 +34,11 @@ def test_the_usual_pen_changes_nothing(drawing: np.ndarray) -> None:
     assert line_width(with_pen(drawing, 3)) > 2.3 * line_width(drawing)
     blank = np.full((40, 40, 3), 255, np.uint8)
     assert (with_pen(blank, 3) == 255).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_width_of_lines(drawing: np.ndarray) -> None:
+    mask = (drawing[..., 0] < 128).astype(np.uint8)
+    assert pen_width(cv2.distanceTransform(mask, cv2.DIST_L2, 5)) == pytest.approx(2, abs=0.6)
+    for plain in (np.zeros_like(mask), np.ones_like(mask)):
+        assert pen_width(cv2.distanceTransform(plain, cv2.DIST_L2, 5)) == 0

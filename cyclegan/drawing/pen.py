@@ -29,8 +29,10 @@ def with_pen(drawing: RGBArray, pen: float) -> RGBArray:
 
 
 def pen_width(depth: NDArray) -> float:
-    """The lines' median width in pixels, from the distances to their edges along their middle; 0 without lines."""
-    middle = depth[(depth >= cv2.dilate(depth, np.ones((3, 3)))) & (depth > 0)]
+    """The lines' median width in pixels, from the distances to their edges along their middle; 0 without lines, and
+    where all is ink, which is far from any edge."""
+    inside = (depth > 0) & (depth < sum(depth.shape))
+    middle = depth[(depth >= cv2.dilate(depth, np.ones((3, 3)))) & inside]
     return 2 * float(np.median(middle)) - 0.5 if len(middle) else 0.0
 
 
