@@ -60,7 +60,7 @@ def test_drawn_objects_are_filled_on_clean_paper(translator: Translator) -> None
     filled, clean = filled_and_clean(translator, sheets("sketches/*.png", translator.config.image_size))
     assert len(filled) >= 8
     assert filled.mean() > 0.9
-    assert clean.mean() > 0.95
+    assert clean.mean() > 0.98
 
 
 def test_a_ruined_generator_is_noticed(weights: Weights) -> None:
@@ -71,7 +71,7 @@ def test_a_ruined_generator_is_noticed(weights: Weights) -> None:
     }
     broken = Translator(Weights(weights.config, weights.networks | {"G": ruined}, "ruined/"), "cpu", torch.float32)
     filled, clean = filled_and_clean(broken, sheets("sketches/*.png", broken.config.image_size))
-    assert filled.mean() < 0.9 or clean.mean() < 0.95
+    assert filled.mean() < 0.9 or clean.mean() < 0.98
 
 
 def test_a_red_stroke_gives_a_red_part(translator: Translator) -> None:
