@@ -101,6 +101,6 @@ def test_the_brush_leaves_a_part_of_the_photo_empty(page: Page) -> None:
     assert (after[inner, inner] == 255).all()
     assert (before[inner, inner] < 250).any()
     change = np.abs(after[:4].astype(int) - before[:4])
-    assert change.max() <= 8  # far from it the photo is nearly what it was
-    assert change.mean() < 1
+    assert change.max() <= 2  # far from it the photo is nearly what it was
+    assert change.mean() < 0.5
     expect(page.get_by_role("button", name="leave empty")).to_have_attribute("aria-pressed", "true")

@@ -139,9 +139,8 @@ def test_round_trip_goes_there_and_back(translator: Translator, make_drawing: Ma
 
 def test_a_photo_comes_back_in_its_own_colours(translator: Translator, make_drawing: Make, monkeypatch) -> None:
     lines = to_tensor(fit_square(make_drawing((64, 64)), 64)).unsqueeze(0)
-    monkeypatch.setitem(
-        translator.generators._networks, "photo_to_sketch", lambda sheets: lines
-    )  # one drawing of them all
+    one_drawing_of_all = {"photo_to_sketch": lambda sheets: lines}
+    monkeypatch.setattr(translator.generators, "_networks", translator.generators._networks | one_drawing_of_all)
     red, again, blue = (
         translator.round_trip(Image.new("RGB", (90, 90), colour), "photo_to_sketch")
         for colour in ("red", "red", "blue")
