@@ -217,6 +217,18 @@ def test_edit_these_lines(page: Page, make_photo: Any) -> None:
     expect(page.locator(PHOTO)).not_to_have_attribute("src", before)
 
 
+def test_high_pictures_stay_in_their_squares(page: Page) -> None:
+    panel = open_tab(page, TABS[1])
+    upload(panel, "high.png", encoded(Image.new("RGB", (400, 900), "navy"), "PNG"))
+    expect(panel.locator(PICTURES)).to_have_count(3)
+    square = panel.locator(".pictures > .block").first.bounding_box()
+    assert square is not None
+    for shown in panel.locator(PICTURES).all():
+        box = shown.bounding_box()
+        assert box is not None
+        assert box["height"] <= square["width"]
+
+
 def test_the_pen_inks_anew_and_asks_no_network(
     page: Page, translator: Translator, make_photo: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
