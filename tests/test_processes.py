@@ -16,9 +16,17 @@ import torch
 from PIL import Image
 
 from cyclegan.config import ConfigError, TrainConfig
+from cyclegan.training.cli import LOST
 from cyclegan.training.data import Batch
 from cyclegan.training.loop import train
-from cyclegan.training.processes import CPUSyncBatchNorm, Processes, check_divisible, joined, synchronise_norms
+from cyclegan.training.processes import (
+    CPUSyncBatchNorm,
+    Processes,
+    ProcessLostError,
+    check_divisible,
+    joined,
+    synchronise_norms,
+)
 from cyclegan.training.trainer import CycleGAN, Losses
 from tests.training_fixtures import same, wait_for
 
@@ -176,6 +184,26 @@ def test_a_signal_to_one_stops_all_after_the_same_step(
 ) -> None:
     assert ended(in_two(start_process, stopped_at_two, config.model_copy(update={"steps": 1000}))) == [0, 0]
     assert torch.load(config.run / "checkpoint.pt", weights_only=True)["global_step"] == 2
+
+
+def says_why_it_ends(config: TrainConfig) -> None:
+    """The second process is killed; the first hears of it from torchrun, too, before it has said anything."""
+    step = CycleGAN.step
+
+    def killed(model: CycleGAN, batch: Batch) -> Losses:
+        if os.environ["RANK"] == "1" and model.global_step == 1:
+            signal.raise_signal(signal.SIGKILL)
+        return step(model, batch)
+
+    CycleGAN.step = killed  # type: ignore
+    with pytest.raises(ProcessLostError, match="The state of step"):
+        train(config)
+    signal.raise_signal(signal.SIGTERM)
+    raise SystemExit(LOST)
+
+
+def test_what_outlives_a_killed_process_says_so(config: TrainConfig, start_process: Callable[..., BaseProcess]) -> None:
+    assert ended(in_two(start_process, says_why_it_ends, config)) == [LOST, -signal.SIGKILL]
 
 
 def test_torchrun_says_how_many_and_a_killed_process_ends_the_run(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from filelock import FileLock, Timeout
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -308,6 +309,10 @@ def _stop_requested() -> Iterator[threading.Event]:
         before = {number: signal.signal(number, request) for number in asked}
     try:
         yield stop
+    except (NonFiniteLossError, ProcessLostError):
+        if dist.is_torchelastic_launched():  # it ends all by SIGTERM as soon as one has ended: let each say why, first
+            before.clear()
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
