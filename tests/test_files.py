@@ -169,6 +169,18 @@ def test_same_names_in_two_folders_are_pairs(tmp_path: Path, make_photo: MakePho
     assert "unpaired" in apart.layout
 
 
+@pytest.mark.parametrize("splits", [("train", "test"), ("", "")])
+def test_pairs_may_have_their_splits_in_both_folders(
+    tmp_path: Path, make_photo: MakePhoto, make_drawing, splits: tuple[str, str]
+) -> None:
+    for number, split in ((0, "train"), (1, "train"), (2, "test")):
+        save(make_photo((40, 40), number), tmp_path / "photos" / split / f"{number}.jpg")
+        save(make_drawing((40, 40)), tmp_path / "drawn" / splits[split == "test"] / f"{number}.png")
+    found = find_images(data_config(tmp_path / "photos", sketches=tmp_path / "drawn"))
+    for listing, some in ((found.training, ["0", "1"]), (found.held_out, ["2"])):
+        assert [path.stem for path in listing.photos] == [path.stem for path in listing.sketches] == some
+
+
 def test_both_of_a_pair_move_alike(tmp_path: Path) -> None:
     block = Image.new("RGB", (64, 64), "white")
     block.paste((0, 0, 0), (20, 10, 40, 50))

@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -126,6 +127,70 @@ def test_layouts_are_known_again(tmp_path: Path, make_photo: MakePhoto, side: in
         assert len(packed.held_out.photos) == len(found.held_out.photos) > 0
         one, other = (UnpairedImages(data_config(tmp_path), 0, listing.training) for listing in (found, packed))
         assert all(equal(one[number], other[number]) for number in range(4))
+
+
+@pytest.fixture
+def rows(tmp_path: Path, make_photo: MakePhoto, make_drawing, monkeypatch) -> Callable[[str], Path]:
+    """rows(kind): pairs by ``kind`` of list, two to train on and one held out."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets-cache")
+    pictures = [(make_photo((300 + n, 280), n), make_drawing((300 + n, 280))) for n in range(3)]
+
+    def make(kind: str) -> Path:
+        if kind == "CSV":
+            lines = ["photo,sketch,split"]
+            for number, both in enumerate(pictures):
+                paths = [tmp_path / part / str(number) / "same.png" for part in ("photos", "drawn")]
+                for picture, path in zip(both, paths, strict=True):
+                    save(picture, path)
+                names = [path.relative_to(tmp_path).as_posix() for path in paths]
+                lines.append(",".join((*names, "test" if number == 2 else "train")))
+            (tmp_path / "list.csv").write_text("\n".join(lines))
+            return tmp_path / "list.csv"
+        features = datasets.Features({"photo": datasets.Image(), "sketch": datasets.Image()})
+        for split, some in (("train", pictures[:2]), ("test", pictures[2:])):
+            columns = {"photo": [photo for photo, _ in some], "sketch": [sketch for _, sketch in some]}
+            (tmp_path / "set").mkdir(exist_ok=True)
+            datasets.Dataset.from_dict(columns, features).to_parquet(tmp_path / "set" / f"{split}.parquet")
+        return tmp_path / "set"
+
+    return make
+
+
+@pytest.mark.parametrize("kind", ["CSV", "dataset"])
+def test_rows_are_packed_as_pairs_with_what_is_held_out(rows, tmp_path: Path, kind: str) -> None:
+    photos = rows(kind)
+    pack(photos, tmp_path / "pack", size=320, lossless=True, workers=1)
+    found, packed = (find_images(data_config(folder)) for folder in (photos, tmp_path / "pack"))
+    assert packed.layout == "pairs: each photo with the sketch of its name, those of test held out, packed"
+    for part in ("training", "held_out"):
+        one, other = (UnpairedImages(data_config(tmp_path), 0, getattr(both, part)) for both in (found, packed))
+        assert len(one.photos) == len(other.photos) == len(other.listing.sketch_of.keys() & {*other.photos})
+        assert all(equal(one[number], other[number]) for number in range(4))
+    with pytest.raises(ConfigError, match=r"has sketches of its own, so that .* would not be used"):
+        pack(photos, tmp_path / "both", tmp_path, workers=1)
+
+
+def test_rows_without_pairs_are_packed_as_two_domains(rows, tmp_path: Path) -> None:
+    photos = rows("CSV")
+    _, *lines = photos.read_text().splitlines()
+    photo, sketch, held_out = (line.split(",") for line in lines)
+    split = [f"{photo[0]},,train", f",{sketch[1]},train", f"{held_out[0]},,test", f",{held_out[1]},test"]
+    photos.write_text("\n".join(["photo,sketch,split", *split]))
+    pack(photos, tmp_path / "pack", workers=1)
+    found = find_images(data_config(tmp_path / "pack"))
+    assert "unpaired" in found.layout
+    for listing, of in ((found.training, "train"), (found.held_out, "test")):
+        assert [path.parent.name for path in (*listing.photos, *listing.sketches)] == [f"{of}B", f"{of}A"]
+
+
+def test_a_row_without_an_image_is_left_out(tmp_path: Path, make_photo: MakePhoto, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets-cache")
+    features = datasets.Features({"image": datasets.Image()})
+    cells = {"image": [make_photo((80, 60)), None]}
+    datasets.Dataset.from_dict(cells, features).save_to_disk(str(tmp_path / "saved"))
+    pack(tmp_path / "saved", tmp_path / "pack", workers=1)
+    assert "Left out:\n  Row 1 of image" in caplog.text
+    assert len(find_images(data_config(tmp_path / "pack")).training.photos) == 1
 
 
 def test_what_cannot_be_opened_is_left_out_and_named(folder: Path, tmp_path: Path, make_photo, caplog) -> None:

@@ -81,7 +81,7 @@ def _report(options: argparse.Namespace) -> int:
 def pack_main(arguments: Sequence[str] | None = None) -> int:
     """Pack folders; returns the exit code: 0 written, 2 nothing to pack or a full disk, 130 interrupted."""
     parser = argparse.ArgumentParser(description="Decode, resize and trace pictures once, for many runs.")
-    parser.add_argument("photos", type=Path, help="a folder of photos, of any layout but a CSV or Parquet")
+    parser.add_argument("photos", type=Path, help="photos, in any layout that training reads")
     parser.add_argument("out", type=Path, help="the folder to write; train on it with --set data.photos=OUT")
     parser.add_argument("--sketches", type=Path, help="a folder of drawings, which takes the place of data.sketches")
     parser.add_argument("--scenes", type=Path, help="a folder of photos of any kind, instead of data.scenes")

@@ -119,13 +119,15 @@ def find_images(config: DataConfig, index: Path | None = None) -> Found:
     if pack:
         _compare_sizes(config, pack)
         own = {name: config.photos / name for name in ("photos", "sketches", "scenes")}
-        wanted = {name: path for name, path in own.items() if getattr(config, name) and pack.has_folder(path)}
+        wanted = {name: path for name, path in own.items() if pack.has_folder(path)}
+        if not config.scenes:
+            wanted.pop("scenes", None)
         config = config.model_copy(update={"photos": own["photos"]} | wanted)
     headers, root = PackedIndex(pack, index) if pack else Index(index), config.photos
     table = ImageTable(root) if not pack and is_image_table(root) else None
     if table:
         found = _table(table, config, headers)
-    elif root.suffix.lower() == ".csv" and root.is_file():
+    elif _is_manifest(root):
         found = _manifest(root, headers)
     elif headers.has_folder(root / "trainA") and headers.has_folder(root / "trainB"):
         found = _cyclegan_layout(root, headers)
@@ -146,6 +148,15 @@ def find_images(config: DataConfig, index: Path | None = None) -> Found:
     headers.save()
     training, kept = (replace(listing, pack=pack or table) for listing in (found.training, found.held_out))
     return Found(training, kept, f"{found.layout}, packed" if pack else found.layout)
+
+
+def has_rows(photos: Path) -> bool:
+    """Whether ``photos`` names its pictures by rows: a CSV file or a dataset, not a folder of pictures."""
+    return bool(dataset_id(photos)) or is_image_table(photos) or _is_manifest(photos)
+
+
+def _is_manifest(file: Path) -> bool:
+    return file.suffix.lower() == ".csv" and file.is_file()
 
 
 def _compare_sizes(config: DataConfig, pack: Pack) -> None:
@@ -220,10 +231,13 @@ def _folders(config: DataConfig, headers: Index) -> Found:
     if config.sketches and (config.match_names or config.paired_prob < 1):
         sketches = images_in(config.sketches, "data.sketches", headers)
     if config.sketches and sketches and config.match_names and config.paired_prob:
-        pairs = _same_names((root / "train" if test else root, photos), (config.sketches, sketches))
+        drawn = {path.relative_to(config.sketches).with_suffix(""): path for path in sketches}
+        pairs = _same_names(photos, (root, root / "train"), drawn)
         if len(pairs) > MIN_PAIRED * len(photos):
             if len(pairs) < len(photos):
                 log.warning("data.photos: %d photos have no sketch of their name.", len(photos) - len(pairs))
+            if test:
+                pairs |= _same_names(tested, (root, test), drawn)
             paired = [[path for path in one.photos if path in pairs] for one in splits]
             both = [Listing(some, [pairs[path] for path in some], sketch_of=pairs) for some in paired]
             return Found(both[0], both[1], f"pairs: each photo with the sketch of its name{held}")
@@ -280,11 +294,16 @@ def _same(paths: list[Path]) -> dict[Path, Path]:
     return dict(zip(paths, paths, strict=True))
 
 
-def _same_names(photos: tuple[Path, Headers], sketches: tuple[Path, Headers]) -> dict[Path, Path]:
-    """The sketch of each photo's name below their folders, but for the suffix, where there is one."""
-    drawn = {path.relative_to(sketches[0]).with_suffix(""): path for path in sketches[1]}
-    named = {path: drawn.get(path.relative_to(photos[0]).with_suffix("")) for path in photos[1]}
-    return {photo: sketch for photo, sketch in named.items() if sketch}
+def _same_names(photos: Iterable[Path], tops: tuple[Path, Path], drawn: dict[Path, Path]) -> dict[Path, Path]:
+    """The sketch of each photo's name below one of ``tops``, but for the suffix, where there is one; it is taken out
+    of ``drawn``, the sketches by such names."""
+    pairs = {}
+    for photo in photos:
+        for top in tops:
+            if photo.is_relative_to(top) and (sketch := drawn.pop(photo.relative_to(top).with_suffix(""), None)):
+                pairs[photo] = sketch
+                break
+    return pairs
 
 
 def _cyclegan_layout(root: Path, headers: Index) -> Found:
