@@ -49,6 +49,8 @@ chroma ratio          how colourful the objects are
 colour spread ratio   how far the objects' mean colours lie apart; low when all come out the same brown
 colour count ratio    how many different mean colours there are
 high-frequency ratio  how sharp the pictures are
+shade ratio           how much light and shade lies on the objects: the deviation of smoothed L* within each
+highlight ratio       share of an object that is lighter than what lies around it by 8 of L*
 KID ×1000, FID        distances in the features of a network that knows photos; FID only compares at equal counts
 inside filled         share of the object that is not white
 outside clean         share of the rest that is white

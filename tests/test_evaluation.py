@@ -146,6 +146,8 @@ def test_every_number_has_its_columns_and_bounds(translator: Translator, materia
     assert photo.keys() == {
         *report.PHOTO_METRICS,
         *report.FEATURE_METRICS,
+        "shade ratio",
+        "highlight ratio",
         "inside filled",
         "outside clean",
         "cycle error",
@@ -157,7 +159,7 @@ def test_every_number_has_its_columns_and_bounds(translator: Translator, materia
     for columns in (*photo.values(), *sketch.values()):
         assert {"floor", "ceiling"} <= columns.keys()
         assert np.isfinite(list(columns.values())).all()
-    assert photo["inside filled"]["floor"] == 1
+    assert photo["shade ratio"]["floor"] == photo["inside filled"]["floor"] == 1
     assert photo["inside filled"]["ceiling"] < 0.5  # bare lines do not fill
     assert photo["distance from hint"]["floor"] < photo["distance from hint"]["ceiling"]
     assert photo["chroma ratio"]["ceiling"] < 0.1  # lines have no colour

@@ -101,6 +101,23 @@ def test_a_collapse_to_one_colour_shows() -> None:
     assert metrics.colour_count(plain(RED, RED, RED, BLACK)) == pytest.approx(4 / 3**0.75)  # entropy of 3/4 and 1/4
 
 
+def test_shade_is_smooth_and_highlights_are_small() -> None:
+    mask = np.zeros((1, 128, 128), bool)
+    mask[0, 16:112, 16:112] = True
+    flat = np.full((1, 128, 128, 3), 255, np.uint8)
+    flat[mask] = 120
+    checked, lit, spot = flat.copy(), flat.copy(), flat.copy()
+    checked[0, 16:112:2, 16:112:2] = checked[0, 17:112:2, 17:112:2] = 150
+    lit[0, 16:112, 16:112] = np.linspace(80, 160, 96).astype(np.uint8)[:, None]
+    spot[0, 50:60, 50:60] = 255
+    assert metrics.shade(flat, mask) == pytest.approx(0, abs=1e-3)
+    assert metrics.highlights(flat, mask) == metrics.highlights(lit, mask) == 0
+    assert metrics.shade(checked, mask) < 0.5 < 5 < metrics.shade(lit, mask) < 12
+    assert metrics.highlights(checked, mask) == 0
+    assert 90 / 90**2 < metrics.highlights(spot, mask) < 200 / 90**2
+    assert metrics.shade(flat, mask & False) == metrics.highlights(flat, mask & False) == 0
+
+
 def test_filled_inside_and_clean_outside() -> None:
     photo, picture = plain(WHITE), plain(WHITE)
     photo[LEFT] = 100

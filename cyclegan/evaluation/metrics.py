@@ -34,6 +34,8 @@ RISE = (0.1, 0.9)  # of the step from paper to object
 RISE_REACH, RISE_STEP = 12.0, 0.25  # pixels to either side of an outline that its profile has, and between its samples
 PLATEAU = 8.0  # pixels from the outline: from there on its profile shows paper or object alone
 SMALLEST_STEP = 40  # grey levels of 255 between paper and object
+SHADE, AROUND, GRAIN, EDGE = 1 / 32, 1 / 13, 1 / 128, 1 / 40  # of the side: what is blurred or left out, and how far
+HIGHLIGHT = 8  # of L*
 
 
 def foreground(pictures: Pictures) -> Masks:
@@ -138,6 +140,35 @@ def high_frequency(photos: Pictures) -> float:
     seen = foreground(photos)
     finest = np.stack([laplacian_pyramid(_grey(photo) / np.float32(255))[0] for photo in photos])
     return float(np.square(finest[seen]).mean()) if seen.any() else 0.0
+
+
+def shade(photos: Pictures, masks: Masks) -> float:
+    """How much light and shade lies on an object: the deviation within it of L*, blurred against grain."""
+    smooth = ((_lightness(photo, mask, SHADE), _inner(mask)) for photo, mask in zip(photos, masks, strict=True))
+    return float(np.mean([light[inner].std() for light, inner in smooth if inner.any()] or [0.0]))
+
+
+def highlights(photos: Pictures, masks: Masks) -> float:
+    """Share of an object that is lighter than what lies around by 8 of L*, grain aside: gloss, and light prints."""
+    shares = []
+    for photo, mask in zip(photos, masks, strict=True):
+        if (inner := _inner(mask)).any():
+            lighter = _lightness(photo, mask, GRAIN) - _lightness(photo, mask, AROUND)
+            shares.append((lighter > HIGHLIGHT)[inner].mean())
+    return float(np.mean(shares or [0.0]))
+
+
+def _lightness(photo: NDArray[np.uint8], mask: NDArray[np.bool_], blur: float) -> Array:
+    """H×W: L* blurred by a Gaussian of ``blur`` of the side, as if there were nothing but the object."""
+    inside, sigma = mask.astype(np.float32), blur * len(photo)
+    light, weight = (cv2.GaussianBlur(layer, (0, 0), sigma) for layer in (to_lab(photo)[..., 0] * inside, inside))
+    return np.asarray(light / np.maximum(weight, 1e-3), np.float32)
+
+
+def _inner(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The object without its edge, which is dark or light by itself."""
+    side = 2 * round(EDGE * len(mask)) + 1
+    return cv2.erode(mask.astype(np.uint8), np.ones((side, side), np.uint8), borderValue=0) > 0
 
 
 def inside_filled(pictures: Pictures, photos: Pictures, masks: Masks) -> float:
