@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from filelock import FileLock, Timeout
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -38,7 +37,7 @@ from cyclegan.training.log import (
     sample_sheet,
     write_rows,
 )
-from cyclegan.training.processes import ProcessLostError, check_divisible, joined
+from cyclegan.training.processes import ProcessLostError, check_divisible, joined, under_torchrun
 from cyclegan.training.trainer import CycleGAN
 from cyclegan.weights import Weights
 
@@ -310,7 +309,7 @@ def _stop_requested() -> Iterator[threading.Event]:
     try:
         yield stop
     except (NonFiniteLossError, ProcessLostError):
-        if dist.is_torchelastic_launched():  # it ends all by SIGTERM as soon as one has ended: let each say why, first
+        if under_torchrun():  # it ends all by SIGTERM as soon as one has ended: let each say why, first
             before.clear()
         raise
     finally:

@@ -118,11 +118,15 @@ class Processes:
 ALONE = Processes()
 
 
+def under_torchrun() -> bool:
+    return dist.is_torchelastic_launched()
+
+
 @contextmanager
 def joined() -> Iterator[tuple[Processes, torch.device]]:
     """The processes that ``torchrun`` started, or this one alone, and this one's device."""
     device = pick_device()
-    if not dist.is_torchelastic_launched():
+    if not under_torchrun():
         yield Processes(), device
         return
     if device.type != "cpu":
