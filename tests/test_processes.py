@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -220,7 +221,10 @@ def test_torchrun_says_how_many_and_a_killed_process_ends_the_run(tmp_path: Path
         killed = time.monotonic()
         assert launcher.wait(60) != 0
     finally:
-        launcher.kill()
+        if launcher.poll() is None:
+            for pid in (*children(launcher.pid), launcher.pid):  # killed alone, it would leave its processes behind
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
     text = (tmp_path / "log").read_text()
     assert time.monotonic() - killed < 60
     assert text.count("in 2 processes on cpu") == 1
