@@ -21,16 +21,13 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "active")
 
 from cyclegan.config import ConfigError, TrainConfig, load_train_config
-from cyclegan.devices import pick_device
-from cyclegan.hub import load_weights
-from cyclegan.weights import FILES, WeightsError
 
 log = logging.getLogger(__name__)
 
 CONFIGS = (Path(__file__).parent / "configs", Path(__file__).parents[2] / "train" / "configs")
 """Where named configs lie: in an installed package, in a checkout."""
 EXTRA = ("filelock", "matplotlib", "torchmetrics", "torchvision")
-"""What only the extra "train" installs: imported late, so that --help works without."""
+"""What only the extra "train" installs: imported late, as PyTorch is, so that --help works without and at once."""
 
 STOPPED, LOST = 3, 4
 
@@ -110,6 +107,7 @@ def _exit_code(
     from cyclegan.training.checkpoint import SaveError
     from cyclegan.training.log import NonFiniteLossError
     from cyclegan.training.processes import ProcessLostError
+    from cyclegan.weights import WeightsError
 
     try:
         return work()
@@ -134,6 +132,7 @@ def _exit_code(
 
 
 def _train(options: argparse.Namespace) -> int:
+    from cyclegan.hub import load_weights
     from cyclegan.training.loop import train
 
     kept = [] if options.keep is None else [f"keep_checkpoints={options.keep}"]
@@ -149,10 +148,12 @@ def _train(options: argparse.Namespace) -> int:
 
 def _dry_run(config: TrainConfig) -> int:
     """Say what there is, and show some of it as the networks would see it."""
+    from cyclegan.devices import pick_device
     from cyclegan.training.data import samples
     from cyclegan.training.files import find_images
     from cyclegan.training.log import data_sheet
     from cyclegan.training.trainer import CycleGAN
+    from cyclegan.weights import FILES
 
     found = find_images(config.data)
     log.info("%s", found)
