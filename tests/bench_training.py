@@ -38,8 +38,9 @@ from cyclegan.training.image_pool import ImagePool
 from cyclegan.training.trainer import CycleGAN
 
 CONFIG, OBJECTS = Path("train/configs/plain.toml"), Path("train/configs/objects.toml")
-TOLERANCE = 1e-3
-"""Largest relative difference of a loss, both in float32, in the first steps."""
+TOLERANCE = 4e-3
+"""Largest relative difference of a loss, both in float32, in the first two steps: 1e-5 in the first; by then Adam has
+moved each weight as far, also where its gradient was nothing but rounding. Another learning rate gives over 1e-2."""
 
 
 class PlainLoop:
