@@ -125,8 +125,8 @@ class DataConfig(Frozen):
 
     photos: Path
     """A folder of photos, or a data set as ``training/files.py`` lists them: trainA and trainB, pictures A|B, a CSV, a
-    dataset of the Hugging Face Hub, a pack. A pack's own sketches take the place of those below; its scenes,
-    too, where there are any."""
+    dataset of the Hugging Face Hub, a pack. A pack's own sketches take the place of those below; its
+    scenes do so where ``scenes`` is set."""
     sketches: Path | None = None
     paired_prob: float = Field(1.0, ge=0, le=1)
     """Probability that a sample's drawing belongs to its photo: given with it or, if there is none, made from it. The

@@ -38,9 +38,10 @@ from cyclegan.training.image_pool import ImagePool
 from cyclegan.training.trainer import CycleGAN
 
 CONFIG, OBJECTS = Path("train/configs/plain.toml"), Path("train/configs/objects.toml")
-TOLERANCE = 4e-3
-"""Largest relative difference of a loss, both in float32, in the first two steps: 1e-5 in the first; by then Adam has
-moved each weight as far, also where its gradient was nothing but rounding. Another learning rate gives over 1e-2."""
+TOLERANCE = 1e-3
+"""Largest relative difference of a loss, both in float32, in the first two steps."""
+GENTLE = 0.25
+"""Of the learning rate, in these steps: Adam's first moves each weight as far, even where its gradient is rounding."""
 
 
 class PlainLoop:
@@ -234,7 +235,8 @@ def main() -> None:
 
     print = lambda *words: sys.stdout.write(" ".join(map(str, words)) + "\n")  # noqa: E731
     print(f"{torch.get_num_threads()} threads, {pick_device()}, {options.size} px, batches of {options.batch}")
-    worst = max(differences(config, data[:2]).items(), key=lambda pair: pair[1])
+    gentle = config.model_copy(update={"learning_rate": GENTLE * config.learning_rate})
+    worst = max(differences(gentle, data[:2]).items(), key=lambda pair: pair[1])
     print(f"losses of both in float32: the same within {worst[1]:.1e} ({worst[0]})")
     if worst[1] > TOLERANCE:
         sys.exit("The two loops do not compute the same.")

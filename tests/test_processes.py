@@ -168,15 +168,20 @@ def test_a_batch_that_cannot_be_shared_is_refused(config: TrainConfig) -> None:
         check_divisible(config.model_copy(update={"accumulate": 2}), Processes(2))
 
 
-def stopped_at_two(config: TrainConfig) -> None:
+def second_gets(number: signal.Signals) -> None:
+    """From here on, the second process gets that signal in its second step."""
     step = CycleGAN.step
 
-    def stopping(model: CycleGAN, batch: Batch) -> Losses:
+    def signalled(model: CycleGAN, batch: Batch) -> Losses:
         if os.environ["RANK"] == "1" and model.global_step == 1:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
         return step(model, batch)
 
-    CycleGAN.step = stopping  # type: ignore
+    CycleGAN.step = signalled  # type: ignore
+
+
+def stopped_at_two(config: TrainConfig) -> None:
+    second_gets(signal.SIGTERM)
     assert train(config).global_step == 2
 
 
@@ -189,14 +194,7 @@ def test_a_signal_to_one_stops_all_after_the_same_step(
 
 def says_why_it_ends(config: TrainConfig) -> None:
     """The second process is killed; the first hears of it from torchrun, too, before it has said anything."""
-    step = CycleGAN.step
-
-    def killed(model: CycleGAN, batch: Batch) -> Losses:
-        if os.environ["RANK"] == "1" and model.global_step == 1:
-            signal.raise_signal(signal.SIGKILL)
-        return step(model, batch)
-
-    CycleGAN.step = killed  # type: ignore
+    second_gets(signal.SIGKILL)
     with pytest.raises(ProcessLostError, match="The state of step"):
         train(config)
     signal.raise_signal(signal.SIGTERM)

@@ -133,8 +133,8 @@ def sketch_to_photo(
 
     paired = {kind: pictures for kind, pictures in bounded.items() if kind != "sketches"}
     for name, statistic in (("shade ratio", metrics.shade), ("highlight ratio", metrics.highlights)):
-        real = max(statistic(photos, masks), 1e-9)
-        numbers.append(MetricRow(name, 1, {kind: statistic(some, masks) / real for kind, some in paired.items()}))
+        found = {kind: statistic(pictures, masks) for kind, pictures in paired.items()}
+        numbers.append(MetricRow(name, 1, {kind: one / max(found["floor"], 1e-9) for kind, one in found.items()}))
     filled = {kind: metrics.inside_filled(pictures, photos, masks) for kind, pictures in paired.items()}
     clean = {kind: metrics.outside_clean(pictures, masks) for kind, pictures in paired.items()}
     asked = inputs | {"hints": lines}  # F is to give back the lines; hints are none

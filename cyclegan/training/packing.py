@@ -182,5 +182,5 @@ def _bytes(file: Path | BytesIO) -> bytes:
 
 
 def _size(file: Path | BytesIO) -> tuple[int, int]:
-    with Image.open(BytesIO(_bytes(file)), formats=images.FORMATS) as image:
+    with Image.open(file, formats=images.FORMATS) as image:
         return image.size

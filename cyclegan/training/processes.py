@@ -119,6 +119,7 @@ ALONE = Processes()
 
 
 def under_torchrun() -> bool:
+    """Whether ``torchrun`` started this process, and ends it when another one has ended."""
     return dist.is_torchelastic_launched()
 
 
