@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, wait
 from pathlib import Path
+from threading import Event
 from typing import Any
 
+import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 from starlette.types import Receive, Scope, Send
 
 from cyclegan.demo import guard
-from cyclegan.demo.guard import MAX_BODY_BYTES, RequestGuard, make_room
+from cyclegan.demo.guard import MAX_BODY_BYTES, MAX_EVENTS_WAITING, RequestGuard, make_room
 from cyclegan.demo.menu import Menu
 from cyclegan.demo.page import build_demo
 from cyclegan.inference import Translator
+from tests.browser import serve
 from tests.server import Server
 from tests.visitor import run
 
@@ -152,6 +156,26 @@ def test_gradios_own_client_gets_its_pictures(
         path = client.predict(handle_file(str(tmp_path / "a.png")), api_name=direction)
         assert path.endswith(".png")
         assert Path(path).is_file()
+
+
+def test_a_full_queue_says_so_and_empties_again() -> None:
+    refused = Event()
+
+    def picture() -> str:
+        return "made" if refused.wait(60) else "late"
+
+    with gr.Blocks() as demo:
+        gr.api(picture)
+    client = Client(serve(demo), verbose=False)
+    jobs = [client.submit(api_name="/picture") for _ in range(MAX_EVENTS_WAITING + 4)]
+    wait([job.future for job in jobs], timeout=60, return_when=FIRST_EXCEPTION)
+    refused.set()
+    refusals = [str(refusal) for job in jobs if (refusal := job.exception())]
+    assert refusals
+    assert all("Queue is full" in refusal for refusal in refusals)
+    assert {job.result() for job in jobs if not job.exception()} == {"made"}
+    assert client.predict(api_name="/picture") == "made"
+    demo.close()
 
 
 def test_files_of_the_page_are_kept(translator: Translator) -> None:
