@@ -90,6 +90,7 @@ def _true_range(image: Image.Image, data: bytes) -> Image.Image:
     if deep is None or deep.dtype != np.uint16:
         return image
     colours = cv2.convertScaleAbs(deep, alpha=255 / (2**bits - 1))  # as 8 bits at once: a picture may be large
+    del deep
     bright = Image.fromarray(cv2.cvtColor(colours, cv2.COLOR_BGR2RGB))
     if image.mode == "RGBA":
         bright.putalpha(image.getchannel("A"))
