@@ -366,6 +366,14 @@ def grid(rows: Sequence[Sequence[Image.Image]], labels: Sequence[str] = (), gap:
     return sheet
 
 
+def sharpened(picture: RGBArray, amount: float = 0.5, threshold: int = 4) -> RGBArray:
+    """H×W×3 by unsharp masking: each value ``amount`` times as far again from the mean around it (Gaussian, σ = 1 px),
+    if it is ``threshold`` or more away: flat parts, and what grain or weave they have, stay as they are."""
+    blurred = cv2.GaussianBlur(picture, (0, 0), 1)
+    sharp = cv2.addWeighted(picture, 1 + amount, blurred, -amount, 0)
+    return np.where(cv2.absdiff(picture, blurred) >= threshold, sharp, picture)
+
+
 def largest_channel(picture: NDArray) -> NDArray:
     """H×W×3 → H×W, of the same type: the largest of each pixel's channels (NumPy is slow along a short axis)."""
     red, green, blue = cv2.split(picture)

@@ -43,6 +43,7 @@ from cyclegan.images import (
     fit_square,
     resize,
     resize_lines,
+    sharpened,
     size_within,
     square_box,
     to_arrays,
@@ -312,10 +313,12 @@ class Translator:
         return resize_lines(lines, self.result_size(photo.size, "photo_to_sketch"))
 
     def _pictures(self, sheets: Sequence[Sheet], direction: Direction, begun: bool = False) -> RGBArray:
-        """The translated sheets, N×H×W×3; the drawings of an F with detail control cleaned."""
+        """The translated sheets, N×H×W×3; full-size photos sharpened, drawings of an F with detail control cleaned."""
         inputs = self._for_g(sheets) if direction == "sketch_to_photo" else self._for_f(sheets)
         pictures = to_arrays(self.generators.translate(direction, *inputs, begun=begun))
-        if direction == "photo_to_sketch" and self.config.generator.detail:
+        if direction == "sketch_to_photo" and pictures.shape[1] > self.config.image_size:
+            pictures[:] = [sharpened(picture) for picture in pictures]
+        elif direction == "photo_to_sketch" and self.config.generator.detail:
             for picture, sheet in zip(pictures, sheets, strict=True):
                 picture[:] = cleaned(np.ascontiguousarray(picture[..., 0]), sheet.detail)[..., None]
         return pictures

@@ -183,6 +183,19 @@ def test_to_image_clips_and_takes_any_float() -> None:
     assert image.getpixel((0, 0)) == (0, 128, 255)
 
 
+def test_sharpening_steepens_edges_and_leaves_weave_alone() -> None:
+    edge = np.full((40, 40, 3), 60, np.uint8)
+    edge[:, 20:] = 190
+    edge = np.asarray(cv2.GaussianBlur(edge, (0, 0), 1.2), np.uint8)
+    sharp = images.sharpened(edge)
+    steepest, before = (np.abs(np.diff(one[20, :, 0].astype(int))).max() for one in (sharp, edge))
+    assert steepest > 1.1 * before
+    assert (sharp[:, :10] == edge[:, :10]).all()
+    weave = np.full((40, 40, 3), 128, np.uint8) + (np.indices((40, 40)).sum(0) % 2 * 4).astype(np.uint8)[..., None]
+    assert (images.sharpened(weave) == weave).all()
+    assert (images.sharpened(weave, threshold=1) != weave).any()
+
+
 def test_grid_places_every_image_under_its_label() -> None:
     rows = [[Image.new("RGB", (30, 20), (r * 100, c * 100, 7)) for c in range(3)] for r in range(2)]
     sheet = images.grid(rows, gap=5)

@@ -19,6 +19,7 @@ from cyclegan.evaluation import metrics
 from cyclegan.evaluation.full_size import with_full_size
 from cyclegan.evaluation.held_out import HeldOut
 from cyclegan.evaluation.report import Report
+from cyclegan.images import sharpened, to_arrays
 from cyclegan.inference import Translator
 from cyclegan.models import Generator
 from cyclegan.training.trainer import CycleGAN
@@ -111,6 +112,18 @@ def test_photos_are_twice_as_large_as_a_sheet_and_previews_are_not(
     sheets = np.stack([np.asarray(make_drawing((side, side))) for side in (128, 128)])
     assert translator.translate_batch(sheets, "sketch_to_photo").shape == (2, 128, 128, 3)
     assert translator.translate_batch(sheets[:, ::2, ::2], "sketch_to_photo").shape == (2, 64, 64, 3)
+
+
+def test_photos_are_sharpened_and_previews_are_not(
+    translator: Translator, make_drawing: Callable[..., Image.Image]
+) -> None:
+    sheet = np.asarray(make_drawing((128, 128)))[None]
+    for given, end in ((sheet, sharpened), (sheet[:, ::2, ::2], np.asarray)):
+        inputs = translator._for_g([translator._prepared(given[0], "sketch_to_photo", 1)])
+        painted = to_arrays(translator.generators.translate("sketch_to_photo", *inputs))
+        photo = translator.translate_batch(given, "sketch_to_photo", [1])
+        assert (photo[0] == end(painted[0])).all()
+        assert (photo != painted).any() == (end is sharpened)
 
 
 @pytest.mark.parametrize(("seconds", "others", "live"), [(0.05, 0, 128), (0.07, 0, 64), (0.05, 1, 64)])
