@@ -98,5 +98,16 @@ def picture(page: Page, selector: str, kind: str = "png") -> np.ndarray:
     return decode(image.get_attribute("src") or "")
 
 
+@contextmanager
+def redrawn(page: Page, selector: str = RETURNED) -> Iterator[None]:
+    """Waits at the end until the picture there is another one than before: the drawing made of the photo, which is the
+    last that the server sends."""
+    shown = page.locator(selector)
+    before = shown.get_attribute("src") if shown.count() else ""
+    yield
+    expect(shown).not_to_have_attribute("src", before or "")
+    picture(page, selector)
+
+
 def decode(url: str) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))

@@ -165,12 +165,13 @@ class Handler(BaseHTTPRequestHandler):
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.end_headers()
-        part = part[: self.hub.cut]
+        cut = self.hub.cut
+        part = part[:cut]
         for position in range(0, len(part) if self.command == "GET" else 0, 4096):
             self.send(part[position : position + 4096])
             if self.hub.drip:
                 self.hub.drip()
-        self.close_connection = self.hub.cut is not None
+        self.close_connection = cut is not None
 
     # --- writing ----------------------------------------------------------------------------------------------------
 

@@ -82,9 +82,10 @@ def running_server(
         temporary.mkdir()
         places = {"TMPDIR": str(temporary), "GRADIO_TEMP_DIR": str(temporary / "gradio")}
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                command, cwd=ROOT, env=os.environ | places | dict(environment), stdout=output, stderr=output
-            )
+            variables = {**os.environ, **places, **environment}
+            if "OMP_WAIT_POLICY" not in environment:  # training's, if its code was imported here: threads that spin
+                variables.pop("OMP_WAIT_POLICY", None)
+            process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=output, stderr=output)
         try:
             while not _answers(url):
                 if process.poll() is not None or time.perf_counter() - start > START_SECONDS:

@@ -15,7 +15,7 @@ from cyclegan.demo.draw import prepare, put_back
 from cyclegan.demo.page import EXAMPLES
 from cyclegan.demo.sheets import Drawing
 from cyclegan.inference import Translator
-from tests.browser import PHOTO, RETURNED, ZIGZAG, canvas, draw, drawing_area, ink, open_page, picture
+from tests.browser import PHOTO, RETURNED, ZIGZAG, canvas, draw, drawing_area, ink, open_page, picture, redrawn
 
 pytest_plugins = ["tests.browser_fixtures"]
 
@@ -66,9 +66,9 @@ def test_the_photo_is_there_before_the_drawing_made_from_it(page: Page) -> None:
 
 
 def test_photo_is_the_translators(page: Page, translator: Translator) -> None:
-    draw(page, ZIGZAG)
-    picture(page, RETURNED)
-    draw(page, [(0.2, 0.8), (0.8, 0.7)])
+    for points in (ZIGZAG, [(0.2, 0.8), (0.8, 0.7)]):
+        with redrawn(page):
+            draw(page, points)
     photo, returned = picture(page, PHOTO), picture(page, RETURNED)
     stored = "JSON.parse(sessionStorage.getItem('sketch-photo-drawing'))"
     steps = page.wait_for_function(f"{stored}?.length === 2 && {stored}").json_value()
@@ -264,44 +264,36 @@ def frames_of(page: Page) -> list[Any]:
     return frames
 
 
-def settled(page: Page) -> None:
-    """Waits until the last frame's photo is there, and that it is the last."""
-    picture(page, PHOTO)
-    page.wait_for_timeout(500)
-    picture(page, RETURNED)
-
-
 def test_a_frame_sends_what_is_new(page: Page) -> None:
     frames = frames_of(page)
-    draw(page, ZIGZAG)
-    settled(page)
+    with redrawn(page):
+        draw(page, ZIGZAG)
     assert frames[0]["onto"] is None
     points = [point for frame in frames for stroke in frame["strokes"] for point in stroke["points"]]
     assert 40 < len(points) < 80
     kept = frames[1]["onto"]
     assert all(frame["onto"] for frame in frames[1:])
     frames.clear()
-    draw(page, ZIGZAG[:2])
-    settled(page)
+    with redrawn(page):
+        draw(page, ZIGZAG[:2])
     assert frames[0]["onto"] not in (None, kept)
     before = frames[0]["onto"]
     assert max(len(json.dumps(frame)) for frame in frames) < 400
     frames.clear()
-    page.keyboard.press("Control+z")
-    settled(page)
-    page.keyboard.press("Control+y")
-    settled(page)
+    for key in "zy":
+        with redrawn(page):
+            page.keyboard.press(f"Control+{key}")
     assert [frame["strokes"] for frame in frames] == [[], []]
     assert frames[0]["onto"] == before != frames[1]["onto"]
 
 
 def test_a_server_that_does_not_know_the_drawing_is_sent_all_of_it(page: Page) -> None:
-    draw(page, ZIGZAG)
-    settled(page)
+    with redrawn(page):
+        draw(page, ZIGZAG)
     frames = frames_of(page)
     page.route("**/component_server/**", lambda route: route.fulfill(json={"unknown": True}), times=1)
-    draw(page, [(0.5, 0.5)])
-    settled(page)
+    with redrawn(page, PHOTO):
+        draw(page, [(0.5, 0.5)])
     assert frames[0]["onto"] is not None
     assert frames[1]["onto"] is None
     assert len(frames[1]["strokes"]) == 2
@@ -316,11 +308,11 @@ def test_a_long_drawing_comes_back_as_a_picture_and_grows_by_strokes(page: Page)
     page.evaluate("steps => sessionStorage.setItem('sketch-photo-drawing', JSON.stringify([steps]))", strokes)
     frames = frames_of(page)
     page.reload()
-    settled(page)
+    picture(page, RETURNED)
     assert [list(one) for one in frames[0]["strokes"]] == [["image"]]
     frames.clear()
-    draw(page, [(0.2, 0.8), (0.8, 0.8)])
-    settled(page)
+    with redrawn(page, PHOTO):
+        draw(page, [(0.2, 0.8), (0.8, 0.8)])
     assert max(len(json.dumps(frame)) for frame in frames) < 400
 
 
@@ -358,11 +350,22 @@ def test_one_frame_on_its_way_at_a_time(page: Page) -> None:
 
 def test_lost_and_busy_server(browser: Browser, url: str) -> None:
     page, _ = open_page(browser, url)  # the browser itself logs the lost request as an error
-    page.route("**/component_server/**", lambda route: route.abort())
+    server = "lost"
+
+    def answer(route: Any) -> None:
+        nonlocal server
+        if server == "lost":
+            route.abort()
+        elif server == "busy":
+            server = "well"
+            route.fulfill(json={"busy": True})
+        else:
+            route.continue_()
+
+    page.route("**/component_server/**", answer)
     draw(page, ZIGZAG)
     expect(page.locator(".draw .message")).to_contain_text("does not answer")
-    page.unroute("**/component_server/**")
-    page.route("**/component_server/**", lambda route: route.fulfill(json={"busy": True}), times=1)
+    server = "busy"
     expect(page.locator(".draw .message")).to_contain_text("Many people")
     picture(page, PHOTO)  # it recovers by itself
     expect(page.locator(".draw .message")).to_be_empty()

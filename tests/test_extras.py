@@ -15,7 +15,7 @@ from cyclegan.colour.palettes import COLOURWAYS
 from cyclegan.demo.data_urls import data_url
 from cyclegan.demo.page import EXAMPLES
 from cyclegan.inference import Translator
-from tests.browser import PATIENCE, PHOTO, RETURNED, ZIGZAG, canvas, decode, draw, ink, picture
+from tests.browser import PATIENCE, PHOTO, RETURNED, ZIGZAG, canvas, decode, draw, ink, picture, redrawn
 from tests.test_canvas import BLUE, RED, choose
 
 pytest_plugins = ["tests.browser_fixtures"]
@@ -32,12 +32,12 @@ def edit_lines(page: Page, image: Image.Image, photo: Image.Image | None = None)
 
 
 def test_edit_lines(page: Page, make_drawing: Callable[..., Image.Image]) -> None:
-    draw(page, ZIGZAG)
+    with redrawn(page):
+        draw(page, ZIGZAG)
     drawn = ink(page)
-    before = page.locator(PHOTO).get_attribute("src")
     sketch = make_drawing((512, 256))
-    edit_lines(page, sketch)
-    expect(page.locator(PHOTO)).not_to_have_attribute("src", before or "")
+    with redrawn(page):
+        edit_lines(page, sketch)
     expected = np.asarray(images.fit_square(sketch, 512))
     assert np.array_equal(canvas(page), expected)
     page.keyboard.press("Control+z")
@@ -68,19 +68,18 @@ def test_edit_lines_in_the_colours_of_their_photo(page: Page, make_drawing: Call
     assert told.shape == (512, 512, 3)
     assert (told[:127] == 255).all()
 
-    def photo_changes(act: Callable[[], None]) -> np.ndarray:
-        before = page.locator(RETURNED).get_attribute("src")
-        act()
-        expect(page.locator(RETURNED)).not_to_have_attribute("src", before or "")
-        return picture(page, PHOTO)
-
     red = picture(page, PHOTO)
-    forgotten = photo_changes(lambda: switch.click())
+    with redrawn(page):
+        switch.click()
     expect(ground).to_be_hidden()
-    assert not np.array_equal(forgotten, red)
-    assert np.array_equal(photo_changes(lambda: page.keyboard.press("Control+z")), red)
+    assert not np.array_equal(picture(page, PHOTO), red)
+    with redrawn(page):
+        page.keyboard.press("Control+z")
+    assert np.array_equal(picture(page, PHOTO), red)
     expect(switch).to_be_checked()
-    edited = photo_changes(lambda: draw(page, [(0.3, 0.4), (0.6, 0.5)]))
+    with redrawn(page):
+        draw(page, [(0.3, 0.4), (0.6, 0.5)])
+    edited = picture(page, PHOTO)
     assert not np.array_equal(edited, red)
     page.reload()
     expect(ground).to_be_visible()
@@ -242,9 +241,9 @@ def test_one_of_six_more_gives_the_drawing_its_colours(page: Page) -> None:
     page.wait_for_function("document.querySelector('.extras .six').children.length == 6")
     picture(page, RETURNED)
     assert not np.array_equal(picture(page, PHOTO), before)
-    page.keyboard.press("Control+z")
+    with redrawn(page, PHOTO):
+        page.keyboard.press("Control+z")
     assert np.array_equal(canvas(page), drawn)
-    page.wait_for_timeout(100)
     assert np.array_equal(picture(page, PHOTO), before)
     expect(others).to_have_count(6)
     page.get_by_role("button", name="Example: apple").click()  # they are of another drawing now
@@ -303,6 +302,7 @@ def test_time_lapse_can_be_stopped(page: Page) -> None:
 
 def test_extras_wait_for_a_busy_server(page: Page) -> None:
     example(page)
+    picture(page, RETURNED)
     busy = {"busy": True}
     page.route("**/component_server/**", lambda route: route.fulfill(json=busy), times=1)
     page.get_by_role("button", name="Six more").click()

@@ -30,7 +30,7 @@ def path() -> str:
 
 def draw(firefox: Firefox, url: str) -> None:
     firefox.open(url)
-    firefox.wait_for("document.querySelector('canvas.ink')")
+    firefox.wait_for("document.querySelector('.draw.empty')")  # its modules have begun, and listen
     script = "const b = document.querySelector('canvas.ink').getBoundingClientRect(); return [b.x, b.y, b.width]"
     left, top, side = firefox.run(script)
     firefox.drag([(left + x * side, top + y * side) for x, y in ZIGZAG])

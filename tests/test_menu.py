@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import re
 import threading
 import time
@@ -112,12 +111,10 @@ def test_a_model_stays_for_a_while_before_it_makes_room(
 ) -> None:
     monkeypatch.setattr(menus, "STAY_SECONDS", 0.3)
     shelf = Shelf(translator)
-    for name in "ab":
-        shelf.menu.get(name)
     start = time.monotonic()
-    shelf.menu.get("c")
-    shelf.menu.get("b")
-    assert 0.2 < time.monotonic() - start < 2
+    for name in "abcb":
+        shelf.menu.get(name)
+    assert 0.3 <= time.monotonic() - start < 2
     assert shelf.loads == list("abc")
     shelf.menu.get("c")
     shelf.menu.get("a")  # b has been there for longer than c
@@ -135,21 +132,21 @@ def test_many_visitors_with_three_models(tmp_path: Path, monkeypatch: pytest.Mon
         name: np.asarray(Translator.from_pretrained(tmp_path / name).sketch_to_photo(drawing, 1)) for name in "abc"
     }
     alive: weakref.WeakSet[Translator] = weakref.WeakSet()
-    most, answers, wrong = [0], collections.Counter[str](), list[str]()
+    most, turns, wrong = [0], dict.fromkeys("abc", 0), list[str]()
 
     def load(name: str) -> Translator:
         made = Translator.from_pretrained(tmp_path / name)
+        turns[name] += 1
         alive.add(made)
         most.append(len(alive))
         return made
 
     menu = Menu({name: partial(load, name) for name in "abc"})
-    end = time.monotonic() + 4
+    end = time.monotonic() + 60
 
     def visitor(name: str) -> None:
-        while time.monotonic() < end:
+        while min(turns.values()) < 3 and time.monotonic() < end:
             photo = menu.get(name).translator.sketch_to_photo(drawing, 1)
-            answers[name] += 1
             if not np.array_equal(np.asarray(photo), expected[name]):
                 wrong.append(name)
 
@@ -158,8 +155,7 @@ def test_many_visitors_with_three_models(tmp_path: Path, monkeypatch: pytest.Mon
             done.result()
     assert wrong == []
     assert max(most) <= MAX_LOADED + 2  # the new one, and one that is on its way out
-    assert min(answers.values()) > max(answers.values()) / 5, answers
-    assert len(most) > 3  # there were turns
+    assert 3 <= min(turns.values()) <= max(turns.values()) <= 6, turns
 
 
 def test_names_are_those_of_folders_and_the_default_is_the_first_that_loads(

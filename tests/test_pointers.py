@@ -81,11 +81,12 @@ def test_a_palm_between_two_strokes_of_a_pen_is_no_finger(glass: Page, touch: To
     pen("Pressed", 0.2, 0.2)
     pen("Moved", 0.8, 0.2)
     pen("Released", 0.8, 0.2)
-    before = ink(glass)
-    touch("Start", (0.7, 0.8))
+    touch("Start", (0.7, 0.8))  # at once, before the pen counts as gone
     touch("Move", (0.9, 0.7))
     touch("End")
-    assert ink(glass) == before
+    assert not (canvas(glass)[250:].min(axis=2) < 128).any()
+    before = ink(glass)
+    assert before > 0
     glass.wait_for_timeout(PALM_REST)
     touch("Start", (0.7, 0.8))  # the pen is gone
     touch("Move", (0.9, 0.7))
