@@ -14,6 +14,7 @@ from cyclegan.config import ConfigError
 from cyclegan.drawing import tracing
 from cyclegan.training import data as training_data
 from cyclegan.training import pack as packs
+from cyclegan.training import packing
 from cyclegan.training.data import UnpairedImages, batches
 from cyclegan.training.files import find_images
 from cyclegan.training.pack import INDEX, Pack
@@ -201,6 +202,14 @@ def test_what_cannot_be_opened_is_left_out_and_named(folder: Path, tmp_path: Pat
     assert "Left out:\n  “cut.jpg” is damaged or cut short and cannot be decoded." in caplog.text
     assert "6 photos in" in caplog.text
     assert len(find_images(data_config(tmp_path / "out")).training.photos) == 5
+
+
+def test_a_log_reads_how_far_it_is(folder: Path, tmp_path: Path, monkeypatch, caplog, capsys) -> None:
+    monkeypatch.setattr(packing, "LINE_SECONDS", -1)
+    with caplog.at_level("INFO"):
+        pack(folder, tmp_path / "pack", workers=1)
+    assert "5 of 5 pictures, 0:00:00 left." in caplog.text
+    assert "pictures" not in capsys.readouterr().err  # no bar
 
 
 def test_a_pack_of_smaller_photos_says_so(folder: Path, tmp_path: Path, caplog) -> None:

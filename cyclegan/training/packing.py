@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -31,6 +33,8 @@ from cyclegan.training.pack import Packed, PackWriter
 log = logging.getLogger(__name__)
 
 Kind = Literal["photos", "sketches", "scenes"]
+LINE_SECONDS = 60
+T = TypeVar("T")
 QUALITY = 80
 """Of WebP: photos of 256 pixels take 4 to 15 kB and are off by about 1 of 255."""
 
@@ -87,7 +91,7 @@ def pack(
 
     with PackWriter(out, size=packing.size, lossless=lossless) as writer:
         results = Parallel(n_jobs=workers or usable_cpus(), return_as="generator")(jobs())
-        for packed in tqdm(results, total=len(sources), unit=" pictures", disable=None):
+        for packed in _counted(results, len(sources)):
             if isinstance(packed, str):
                 problems.append(packed)
             else:
@@ -97,6 +101,19 @@ def pack(
     total = sum(file.stat().st_size for file in out.iterdir())
     counts = ", ".join(f"{count:,} {kind}" for kind, count in Counter(source.kind for source in sources).items())
     log.info("%s in %s: %.1f MB. Train on it: --set data.photos=%s", counts, out, total / 1e6, out)
+
+
+def _counted(results: Iterable[T], total: int) -> Iterator[T]:
+    """``results``, and how far it is: a bar in a terminal; elsewhere, as in a log file, a line a minute at most."""
+    bar = tqdm(results, total=total, unit=" pictures", disable=None)
+    begun = shown = time.monotonic()
+    for number, result in enumerate(bar, start=1):
+        yield result
+        now = time.monotonic()
+        if bar.disable and now - shown > LINE_SECONDS:
+            shown = now
+            left = timedelta(seconds=round((total - number) * (now - begun) / number))
+            log.info("%s of %s pictures, %s left.", f"{number:,}", f"{total:,}", left)
 
 
 def _below(folder: Path, kind: Kind) -> tuple[list[Source], Headers]:
