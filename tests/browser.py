@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
 from cyclegan.demo.app import free_port
 from cyclegan.demo.page import launch
@@ -99,14 +99,17 @@ def picture(page: Page, selector: str, kind: str = "png") -> np.ndarray:
 
 
 @contextmanager
-def redrawn(page: Page, selector: str = RETURNED) -> Iterator[None]:
-    """Waits at the end until the picture there is another one than before: the drawing made of the photo, which is the
-    last that the server sends."""
-    shown = page.locator(selector)
-    before = shown.get_attribute("src") if shown.count() else ""
-    yield
-    expect(shown).not_to_have_attribute("src", before or "")
-    picture(page, selector)
+def redrawn(page: Page) -> Iterator[None]:
+    """Waits at the end for the drawing made of a new photo, which is the last that the page asks its server for."""
+
+    def draws_back(response: Response) -> bool:
+        return "component_server" in response.url and '"draw_back"' in (response.request.post_data or "")
+
+    if page.locator(PHOTO).is_visible():
+        picture(page, RETURNED)
+    with page.expect_response(draws_back):
+        yield
+    picture(page, RETURNED)
 
 
 def decode(url: str) -> np.ndarray:

@@ -292,7 +292,7 @@ def test_a_server_that_does_not_know_the_drawing_is_sent_all_of_it(page: Page) -
         draw(page, ZIGZAG)
     frames = frames_of(page)
     page.route("**/component_server/**", lambda route: route.fulfill(json={"unknown": True}), times=1)
-    with redrawn(page, PHOTO):
+    with redrawn(page):
         draw(page, [(0.5, 0.5)])
     assert frames[0]["onto"] is not None
     assert frames[1]["onto"] is None
@@ -311,7 +311,7 @@ def test_a_long_drawing_comes_back_as_a_picture_and_grows_by_strokes(page: Page)
     picture(page, RETURNED)
     assert [list(one) for one in frames[0]["strokes"]] == [["image"]]
     frames.clear()
-    with redrawn(page, PHOTO):
+    with redrawn(page):
         draw(page, [(0.2, 0.8), (0.8, 0.8)])
     assert max(len(json.dumps(frame)) for frame in frames) < 400
 

@@ -241,7 +241,7 @@ def test_one_of_six_more_gives_the_drawing_its_colours(page: Page) -> None:
     page.wait_for_function("document.querySelector('.extras .six').children.length == 6")
     picture(page, RETURNED)
     assert not np.array_equal(picture(page, PHOTO), before)
-    with redrawn(page, PHOTO):
+    with redrawn(page):
         page.keyboard.press("Control+z")
     assert np.array_equal(canvas(page), drawn)
     assert np.array_equal(picture(page, PHOTO), before)
