@@ -215,6 +215,8 @@ class LossConfig(Frozen):
     """The same pairs, in the features of an ImageNet network."""
     texture: float = Field(0.0, ge=0)
     """The same pairs, in the local deviation of those features."""
+    luminance: float = Field(0.0, ge=0)
+    """The same pairs, in the deviation and the maximum of luminance in squares: light, shade and highlights."""
     projected: float = Field(0.0, ge=0)
     """Adversarial loss of the discriminator of ImageNet features."""
     perceptual_weights: Path | None = None

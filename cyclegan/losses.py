@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 GANMode = Literal["vanilla", "lsgan"]
+LUMA = (0.299, 0.587, 0.114)
+"""Of red, green and blue (ITU-R BT.601)."""
 
 
 def adversarial(logits: Tensor, real: bool, gan_mode: GANMode) -> Tensor:
@@ -93,6 +95,36 @@ def texture(fake: Sequence[Tensor], real: Sequence[Tensor], squares: int = 8) ->
         ours, theirs = _deviation(a, squares), _deviation(b, squares)
         terms.append(functional.l1_loss(ours, theirs) / theirs.mean())
     return mean(terms)
+
+
+def luminance(fake: Tensor, real: Tensor) -> Tensor:
+    """sum over squares of a 16th, 8th and 4th of the side of ‖σ(L(G(x))) - σ(L(y))‖₁ + ‖max L(G(x)) - max L(y)‖₁.
+
+    L is the luminance, σ its deviation within each square, max the largest of its means over 3×3 pixels there.
+
+    Light, shade and highlights, wherever in a square they lie; each square overlaps the next by half.
+    """
+    ours, theirs = (_luminance(image) for image in (fake, real))
+    terms = []
+    for parts in (16, 8, 4):
+        side = max(real.shape[-1] // parts, 2)
+        for statistic in (_spread, _brightest):
+            terms.append(functional.l1_loss(statistic(ours, side), statistic(theirs, side)))
+    return torch.stack(terms).sum()
+
+
+def _luminance(image: Tensor) -> Tensor:
+    return (image.float() * image.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+
+
+def _spread(maps: Tensor, side: int) -> Tensor:
+    centre = functional.avg_pool2d(maps, side, side // 2)
+    variance = functional.avg_pool2d(maps.square(), side, side // 2) - centre.square()
+    return (variance.clamp(min=0) + 1e-4).sqrt()
+
+
+def _brightest(maps: Tensor, side: int) -> Tensor:
+    return functional.max_pool2d(functional.avg_pool2d(maps, 3, 1, 1), side, side // 2)
 
 
 def _deviation(maps: Tensor, squares: int) -> Tensor:

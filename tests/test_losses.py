@@ -88,6 +88,25 @@ def test_texture_of_a_blank_surface_has_a_gradient() -> None:
     assert blank.grad.isfinite().all()
 
 
+def test_luminance_compares_shade_and_highlights_wherever_they_lie_in_a_square() -> None:
+    grey = torch.zeros(1, 3, 64, 64)
+    spot = grey.clone()
+    spot[..., 24:28, 24:28] = 1
+    assert losses.luminance(spot, spot).item() == 0
+    near, far = losses.luminance(spot.roll(2, 3), spot), losses.luminance(spot.roll(30, 3), spot)
+    assert near < far / 2
+    assert losses.luminance(spot / 2, spot) > losses.luminance(spot * 0.9, spot) > 0
+    red, blue = (torch.eye(3)[channel][None, :, None, None] * spot for channel in (0, 2))
+    assert losses.luminance(red * 0.114, blue * 0.299).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_luminance_of_a_blank_surface_has_a_gradient() -> None:
+    blank = torch.zeros(1, 3, 16, 16, requires_grad=True)
+    losses.luminance(blank, torch.ones(1, 3, 16, 16)).backward()
+    assert blank.grad is not None
+    assert blank.grad.isfinite().all()
+
+
 def test_perceptual_of_a_dead_layer_is_finite() -> None:
     assert torch.isfinite(losses.perceptual([image(0.0)], [image(0.0)]))
 

@@ -389,6 +389,14 @@ def test_texture_may_be_the_only_use_of_that_network(config: TrainConfig, tmp_pa
     assert not {"perceptual/photo", "projected/photo"} & losses.keys()
 
 
+def test_luminance_is_a_term_of_pairs_alone(config: TrainConfig) -> None:
+    batch = random_batch()
+    losses = CycleGAN(changed(config, luminance=1.0), CPU).step(batch)
+    assert losses["luminance/photo"] > 0
+    unpaired = batch | {"paired": torch.zeros_like(batch["paired"])}
+    assert "luminance/photo" not in CycleGAN(changed(config, luminance=1.0), CPU).step(unpaired)
+
+
 def test_norms_are_fixed_for_the_last_steps(config: TrainConfig) -> None:
     model = CycleGAN(config.model_copy(update={"steps": 4, "freeze_norms_from": 0.5}), CPU)
     moved, learnt = [], []

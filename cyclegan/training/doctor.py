@@ -32,7 +32,7 @@ PLATEAU_ROWS = 60
 """Rows without progress that are remarked upon: 3,000 steps by default."""
 WORSE_SHEETS = 5
 """Sheets in a row after which it is no accident that held-out samples are worse than before."""
-SUPERVISED = ("cycle", "identity", "paired", "lines", "colour", "perceptual", "texture")
+SUPERVISED = ("cycle", "identity", "paired", "lines", "colour", "perceptual", "texture", "luminance")
 """Kinds of losses that fall as a run learns; the adversarial ones need not."""
 
 

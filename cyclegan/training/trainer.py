@@ -260,6 +260,8 @@ class CycleGAN:
             for domain, both in judged.items():
                 fake, real = ([m[pairs] for m in maps[:-1]] for maps in both)
                 terms[f"feature_matching/{domain}"] = losses.feature_matching(fake, real)
+        if loss.luminance and "photo" in judged:
+            terms["luminance/photo"] = losses.luminance(images["fake_photo"][pairs], reals["photo"][pairs])
         if "perceptual" in fake_features:
             fake, real = ([m[pairs] for m in maps["perceptual"]] for maps in (fake_features, real_features))
             if loss.perceptual:
