@@ -6,7 +6,7 @@ from cyclegan.config import GeneratorConfig, LossConfig, TrainConfig
 from cyclegan.devices import pick_device
 from cyclegan.training.data import Batch, UnpairedImages, batches
 from cyclegan.training.trainer import CycleGAN
-from tests.bench_training import GENTLE, differences, parts_timed
+from tests.bench_training import differences, parts_timed
 
 pytest_plugins = ["tests.training_fixtures"]
 
@@ -17,8 +17,7 @@ def plain(config: TrainConfig) -> TrainConfig:
     loss = LossConfig(identity_every=1, alternate_cycles=False, stop_gradient=False, drawing_noise=0)
     bare = {"colour_map": False, "noise_input": False, "coarse_to_fine": False}
     generator = GeneratorConfig.model_validate(config.generator.model_dump() | bare)
-    rate = GENTLE * config.learning_rate
-    return config.model_copy(update={"loss": loss, "generator": generator, "learning_rate": rate})
+    return config.model_copy(update={"loss": loss, "generator": generator})
 
 
 @pytest.fixture
