@@ -5,7 +5,8 @@ Images are B×3×H×W in [-1, 1], logits B×1×h×w, feature maps lists of B×C�
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -90,9 +91,10 @@ def texture(fake: Sequence[Tensor], real: Sequence[Tensor], squares: int = 8) ->
     that nothing predicts would be averaged away. Deviations of features as style: Huang and Belongie, "Arbitrary Style
     Transfer in Real-time with Adaptive Instance Normalization", ICCV 2017, eq. 13.
     """
+    places = partial(functional.adaptive_avg_pool2d, output_size=squares)
     terms = []
     for a, b in zip(fake, real, strict=True):
-        ours, theirs = _deviation(a, squares), _deviation(b, squares)
+        ours, theirs = _deviation(a, places), _deviation(b, places)
         terms.append(functional.l1_loss(ours, theirs) / theirs.mean())
     return mean(terms)
 
@@ -105,32 +107,26 @@ def luminance(fake: Tensor, real: Tensor) -> Tensor:
     Light, shade and highlights, wherever in a square they lie; each square overlaps the next by half.
     """
     ours, theirs = (_luminance(image) for image in (fake, real))
+    smooth = [functional.avg_pool2d(one, 3, 1, 1) for one in (ours, theirs)]
     terms = []
     for parts in (16, 8, 4):
         side = max(real.shape[-1] // parts, 2)
-        for statistic in (_spread, _brightest):
-            terms.append(functional.l1_loss(statistic(ours, side), statistic(theirs, side)))
+        squares = partial(functional.avg_pool2d, kernel_size=side, stride=side // 2)
+        brightest = partial(functional.max_pool2d, kernel_size=side, stride=side // 2)
+        terms.append(functional.l1_loss(_deviation(ours, squares), _deviation(theirs, squares)))
+        terms.append(functional.l1_loss(brightest(smooth[0]), brightest(smooth[1])))
     return torch.stack(terms).sum()
 
 
 def _luminance(image: Tensor) -> Tensor:
-    return (image.float() * image.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
+    image = image.float()
+    return (image * image.new_tensor(LUMA)[:, None, None]).sum(1, keepdim=True)
 
 
-def _spread(maps: Tensor, side: int) -> Tensor:
-    centre = functional.avg_pool2d(maps, side, side // 2)
-    variance = functional.avg_pool2d(maps.square(), side, side // 2) - centre.square()
-    return (variance.clamp(min=0) + 1e-4).sqrt()
-
-
-def _brightest(maps: Tensor, side: int) -> Tensor:
-    return functional.max_pool2d(functional.avg_pool2d(maps, 3, 1, 1), side, side // 2)
-
-
-def _deviation(maps: Tensor, squares: int) -> Tensor:
-    """B×C×h×w → B×C×squares×squares, each square's deviation from its own mean."""
-    centre = functional.adaptive_avg_pool2d(maps, squares)
-    variance = functional.adaptive_avg_pool2d(maps.square(), squares) - centre.square()
+def _deviation(maps: Tensor, pool: Callable[[Tensor], Tensor]) -> Tensor:
+    """B×C×h×w → B×C×n×m, the deviation within each of the squares over which ``pool`` takes means."""
+    centre = pool(maps)
+    variance = pool(maps.square()) - centre.square()
     return (variance.clamp(min=0) + 1e-4).sqrt()  # the root of nothing has no gradient
 
 
