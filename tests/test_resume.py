@@ -331,10 +331,13 @@ def test_resume_names_what_changed_and_refuses_what_cannot_be_continued(config: 
     assert state(config)["global_step"] == 6
 
 
-def test_a_finished_run_says_so(config: TrainConfig, caplog) -> None:
+def test_a_finished_run_says_so_and_has_its_curves(config: TrainConfig, caplog) -> None:
     train(config)
+    curves = (config.run / "losses.png").read_bytes()
+    (config.run / "losses.png").unlink()  # as after a kill that came between the last checkpoint and them
     with caplog.at_level(logging.INFO):
         assert train(config, resume=True).global_step == 4
+    assert (config.run / "losses.png").read_bytes() == curves
     assert f"{config.run} is finished: all of its 4 steps are done. Next: python -m train.export" in caplog.text
 
 

@@ -80,6 +80,8 @@ def train(config: TrainConfig, resume: bool = False, start: Weights | None = Non
             model.start_from(start.networks)
         tracker = Tracker(config.run, config.log_every, state, processes)
         if model.global_step >= config.steps:
+            if processes.is_main:
+                _if_there_is_room(tracker.plot)  # the last time may have been cut off after the last checkpoint
             log.info("%s is finished: all of its %d steps are done. %s", config.run, model.global_step, _next(config))
             return model
         if processes.is_main:
