@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--strokes", type=int, default=20)
     options = parser.parse_args()
     with running_server(options.weights, compiled=True) as server, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium_path(with_window=True), args=CHROMIUM_FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(server.url)
         page.wait_for_selector("canvas.ink")

@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--drawings", action="store_true", help="renew the examples' PNGs instead")
     options = parser.parse_args()
     with running_server(options.weights) as server, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium_path(with_window=True), args=CHROMIUM_FLAGS)
         if options.drawings:
             renew_drawings(browser, server.url)
         elif options.sheets:
