@@ -155,7 +155,7 @@ def test_many_visitors_with_three_models(tmp_path: Path, monkeypatch: pytest.Mon
             done.result()
     assert wrong == []
     assert max(most) <= MAX_LOADED + 2  # the new one, and one that is on its way out
-    assert min(turns.values()) == 3, turns
+    assert min(turns.values()) >= 3, turns  # a load may be under way when all have had three
 
 
 def test_names_are_those_of_folders_and_the_default_is_the_first_that_loads(
