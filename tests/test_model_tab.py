@@ -136,10 +136,10 @@ BRACKETS = {
 
 
 def test_no_card_holds_the_start(tmp_path: Path) -> None:
-    """40 kB of what makes a parser look back; with regular expressions 8 kB took 25 seconds."""
+    """500 kB of what makes a parser look back; with regular expressions 8 kB took 25 seconds."""
     for name, piece in BRACKETS.items():
         (tmp_path / name).mkdir()
-        text = "# Card\n\n" + piece * (40_000 // len(piece))
+        text = "# Card\n\n" + piece * (500_000 // len(piece))
         (tmp_path / name / "README.md").write_text(text, encoding="utf-8")
     code = (
         "import sys, pathlib; from cyclegan.demo.model import read_card\n"

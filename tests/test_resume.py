@@ -28,7 +28,7 @@ from tests.training_fixtures import CPU, same, wait_for
 
 pytest_plugins = ["tests.training_fixtures"]
 
-STEPS, KILLS = 40, 5
+STEPS, KILLS = 60, 8
 FOREVER = 1e9  # minutes
 
 
