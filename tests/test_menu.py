@@ -122,7 +122,7 @@ def test_a_model_stays_for_a_while_before_it_makes_room(
 
 
 def test_many_visitors_with_three_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_drawing: Any) -> None:
-    """Each gets the pictures of the model that he asks for, no model is starved, and few are in memory."""
+    """Each gets the pictures of the model that he asks for, about as often as the others, and few are in memory."""
     monkeypatch.setattr(menus, "STAY_SECONDS", 0.2)
     for number, name in enumerate("abc"):
         networks = make_networks(TINY, seed=number)
@@ -155,7 +155,7 @@ def test_many_visitors_with_three_models(tmp_path: Path, monkeypatch: pytest.Mon
             done.result()
     assert wrong == []
     assert max(most) <= MAX_LOADED + 2  # the new one, and one that is on its way out
-    assert min(turns.values()) >= 3, turns  # a load may be under way when all have had three
+    assert 3 <= min(turns.values()) <= max(turns.values()) <= 6, turns
 
 
 def test_names_are_those_of_folders_and_the_default_is_the_first_that_loads(

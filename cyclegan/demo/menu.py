@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import chain, count
@@ -32,6 +32,28 @@ class Model(NamedTuple):
     """Not yet loaded; None if none came with the weights."""
 
 
+class Turns:
+    """A lock that is given in the order in which it was asked for: a `threading.Lock` may pass over who waits."""
+
+    def __init__(self) -> None:
+        self._changing = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()  # whose turn it is first
+
+    def __enter__(self) -> None:
+        turn = threading.Event()
+        with self._changing:
+            self._waiting.append(turn)
+            if self._waiting[0] is turn:
+                turn.set()
+        turn.wait()
+
+    def __exit__(self, *_: object) -> None:
+        with self._changing:
+            self._waiting.popleft()
+            if self._waiting:
+                self._waiting[0].set()
+
+
 class Menu:
     """Models by name; safe to call from many threads.
 
@@ -47,7 +69,7 @@ class Menu:
         self._loaded: OrderedDict[str, Model] = OrderedDict()  # the least recently used first
         self._since: dict[str, float] = {}  # when each of them came
         self._failed: dict[str, tuple[float, str]] = {}  # when, and the sentence
-        self._loading = threading.Lock()
+        self._loading = Turns()
         self._changing = threading.Lock()
 
     @classmethod
