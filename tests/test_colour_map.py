@@ -144,6 +144,29 @@ def test_parts_are_the_same_whatever_the_pen(pen: int) -> None:
     assert (labels == 2).sum() == pytest.approx(np.pi * (50**2 - 40**2), rel=0.1)
 
 
+def test_a_slim_part_has_the_colour_of_what_it_is_on() -> None:
+    """A stem of 10 px on a sheet of 512, and four strings over frets, are hardly there on a grid of 128 cells."""
+    flower = sheet((256, 140, 100, 100), pen=4, side=512)
+    for x in (251, 261):
+        cv2.line(flower, (x, 242), (x, 460), BLACK, 4, cv2.LINE_AA)
+    cv2.line(flower, (251, 460), (261, 460), BLACK, 4, cv2.LINE_AA)
+    _, main, _, _ = COLOURWAYS[0]
+    assert away(colour_map(flower, 0), main)[244:456, 256].max() < 30
+    assert away(colour_map(flower, 0), WHITE)[244:500, 272:].max() < 30
+    red = cv2.line(flower.copy(), (200, 140), (312, 140), RED, 16)
+    assert away(colour_map(np.asarray(red), 0), RED)[244:456, 256].max() < 30
+
+    guitar = sheet((256, 370, 120, 100), pen=4, side=512)
+    for x in (244, 252, 260, 268):
+        cv2.line(guitar, (x, 100), (x, 270), BLACK, 2, cv2.LINE_AA)
+    for y in range(100, 270, 16):
+        cv2.line(guitar, (244, y), (268, y), BLACK, 2, cv2.LINE_AA)
+    assert away(colour_map(guitar, 0), main)[104:256, 250:264].max() < 30
+
+    cv2.rectangle(flower, (252, 300), (280, 410), WHITE, -1)  # open on one side
+    assert away(colour_map(flower, 0), WHITE)[320:400, 256].max() < 30
+
+
 def test_an_empty_sheet_and_odd_sizes_have_a_colour_map() -> None:
     for height, width in ((32, 32), (37, 50), (33, 256), (300, 200)):
         white = np.full((height, width, 3), 255, np.uint8)

@@ -34,6 +34,7 @@ BOLD = 5  # pixels at 256: finer coloured strokes may be lines
 INK, MIN_INK = -0.3, 0.002  # lightness in [-1, 1] of ink, and the share of the sheet that makes a line drawing
 SLIP = 7  # cells, twice as far as a brush on a handle may get into what that encloses
 MIN_REGION = 20  # cells; smaller ones are gaps between two lines
+FINER, MIN_SLIM = 3, 6  # cells of a grid three times as fine that a part between two lines has at least
 SECOND, ACCENT = 0.4, 0.08  # of the largest region's area: smaller regions take the second colour, then the accent
 CLOSED = 0.5  # share of the lines' convex hull that regions must cover; below, an outline may be open
 BLUR = 1 / 64  # standard deviation, of the longer side
@@ -51,9 +52,9 @@ def colour_map(drawing: RGBArray, seed: int | None = None) -> RGBArray:
         seed = zlib.crc32(drawing.tobytes())
     small = _on_grid(drawing)
     strokes = _colourfulness(small)
-    enclosed = _enclosed_by_black(drawing) if strokes.any() else regions(small)
+    enclosed = _enclosed_by_black(drawing) if strokes.any() else regions(drawing)
     if not enclosed.any():  # the lines themselves may be in colour
-        enclosed = regions(small)
+        enclosed = regions(drawing)
     holes = enclosed_by_handles(enclosed)
     meant = (strokes > 0) & (cv2.erode(holes.astype(np.uint8), np.ones((SLIP, SLIP))) > 0)
     paper = outside(enclosed, small) | holes & ~np.isin(enclosed, enclosed[meant])
@@ -145,7 +146,8 @@ def _eroded(maps: Tensor, width: int) -> Tensor:
 def regions(drawing: RGBArray) -> Cells:
     """int32 labels of ``drawing``: 1, 2, … for the regions that its lines enclose, the largest first; 0 elsewhere.
 
-    Regions meet along the middle of a line, so that they do not depend on the pen's width.
+    Regions meet along the middle of a line, so that they do not depend on the pen's width. A part too slim to be one,
+    such as a stem, belongs to the region next to it.
     """
     lines = thinned(np.pad(_lines(drawing), 1)).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - lines, connectivity=4)
@@ -153,6 +155,11 @@ def regions(drawing: RGBArray) -> Cells:
     kept[0] = False  # the lines
     kept[labels[0, 0]] = True  # what is around the object
     flooded = _watershed(lines, np.where(kept, np.arange(count), 0)[labels].astype(np.int32))[1:-1, 1:-1]
+    around = flooded == labels[0, 0]
+    if not around.all():
+        nearest = _nearest(flooded, ~around)
+        for part in _slim_parts(drawing, ~around):
+            flooded[part] = np.bincount(nearest[part]).argmax()
     areas = np.bincount(flooded.ravel(), minlength=count)
     areas[labels[0, 0]] = 0
     number = np.zeros(count, np.int32)
@@ -187,9 +194,36 @@ def colourway_of(regions: Cells, seed: int) -> NDArray[np.uint8]:
     return np.array([main, *of_regions], np.uint8)
 
 
-def _lines(drawing: RGBArray) -> Cells:
-    """Cells of the grid with a line of ``drawing``."""
-    return largest_channel(_on_grid(drawing)) <= 255 - LINE
+def _slim_parts(drawing: RGBArray, inside: Cells) -> list[Cells]:
+    """h×w booleans of each part that lines enclose on a finer grid, and of which hardly a cell is ``inside`` here."""
+    lines = _on_grid(largest_channel(drawing), FINER * MAP_SIDE) <= 255 - LINE
+    count, labels = cv2.connectedComponents(1 - np.pad(lines, 1).astype(np.uint8), connectivity=4)
+    areas = np.bincount(labels.ravel())
+    here = cv2.resize(labels[1:-1, 1:-1], inside.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    known = np.bincount(here[inside], minlength=count) * (lines.size / inside.size)
+    slim = (areas >= MIN_SLIM) & (known < areas / 2)
+    slim[[0, labels[0, 0]]] = False
+    if not slim.any():
+        return []
+    share = cv2.resize(slim[labels[1:-1, 1:-1]].astype(np.float32), inside.shape[::-1], interpolation=cv2.INTER_AREA)
+    cells = cv2.dilate((share > 0).astype(np.uint8), np.ones(NEIGHBOURHOOD)) * ~inside  # up to the middle of lines
+    count, parts = cv2.connectedComponents(cells)
+    return [parts == part for part in range(1, count)]
+
+
+def _nearest(labels: Cells, among: Cells) -> Cells:
+    """At each cell, the label of the nearest one ``among`` those that may be taken."""
+    _, index = cv2.distanceTransformWithLabels(
+        (~among).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    of_index = np.zeros(index.max() + 1, labels.dtype)
+    of_index[index[among]] = labels[among]
+    return of_index[index]
+
+
+def _lines(drawing: RGBArray, side: int = MAP_SIDE) -> Cells:
+    """Cells with a line of ``drawing``, on the grid of at most ``side`` cells a side."""
+    return largest_channel(_on_grid(drawing, side)) <= 255 - LINE
 
 
 def _colourfulness(small: RGBArray) -> Cells:
@@ -231,7 +265,7 @@ def _watershed(ink: Cells, marks: Cells) -> Cells:
 
 def _enclosed_by_black(drawing: RGBArray) -> Cells:
     """`regions` of a ``drawing`` with colour strokes, which do not divide what they are on."""
-    finer = _on_grid(drawing, 2 * MAP_SIDE)  # the edge of a stroke at a line is neither
+    finer = _on_grid(drawing, FINER * MAP_SIDE)  # the edge of a stroke at a line is neither
     return regions(np.where(_colourfulness(finer)[..., None] > 0, np.uint8(PAPER), finer))
 
 
