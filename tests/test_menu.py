@@ -122,7 +122,7 @@ def test_a_model_stays_for_a_while_before_it_makes_room(
 
 
 def test_many_visitors_with_three_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_drawing: Any) -> None:
-    """Each gets the pictures of the model that he asks for, about as often as the others, and few are in memory."""
+    """Each gets the pictures of the model that he asks for, nobody is passed over, and few are in memory."""
     monkeypatch.setattr(menus, "STAY_SECONDS", 0.2)
     for number, name in enumerate("abc"):
         networks = make_networks(TINY, seed=number)
@@ -133,6 +133,15 @@ def test_many_visitors_with_three_models(tmp_path: Path, monkeypatch: pytest.Mon
     }
     alive: weakref.WeakSet[Translator] = weakref.WeakSet()
     most, turns, wrong = [0], dict.fromkeys("abc", 0), list[str]()
+    waits = list[int]()  # how many models were loaded while one waited for its turn
+
+    class CountedTurns(menus.Turns):
+        def __enter__(self) -> None:
+            before = sum(turns.values())
+            super().__enter__()
+            waits.append(sum(turns.values()) - before)
+
+    monkeypatch.setattr(menus, "Turns", CountedTurns)
 
     def load(name: str) -> Translator:
         made = Translator.from_pretrained(tmp_path / name)
@@ -155,7 +164,8 @@ def test_many_visitors_with_three_models(tmp_path: Path, monkeypatch: pytest.Mon
             done.result()
     assert wrong == []
     assert max(most) <= MAX_LOADED + 2  # the new one, and one that is on its way out
-    assert 3 <= min(turns.values()) <= max(turns.values()) <= 6, turns
+    assert min(turns.values()) >= 3, turns
+    assert max(waits) <= 2, (turns, waits)  # the one under way, and the third
 
 
 def test_names_are_those_of_folders_and_the_default_is_the_first_that_loads(

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -57,8 +58,8 @@ class Turns:
 class Menu:
     """Models by name; safe to call from many threads.
 
-    No two are loaded at once, and whoever asks for one in memory does not wait for another's loading. Which one leaves
-    is still used by those who have it.
+    No two are loaded at once, and whoever asks for one in memory does not wait for another's loading. All who wait for
+    a model get it when it is loaded, and it is loaded in its turn. Which one leaves is still used by those who have it.
     """
 
     def __init__(self, loaders: Mapping[str, Loader]) -> None:
@@ -69,7 +70,8 @@ class Menu:
         self._loaded: OrderedDict[str, Model] = OrderedDict()  # the least recently used first
         self._since: dict[str, float] = {}  # when each of them came
         self._failed: dict[str, tuple[float, str]] = {}  # when, and the sentence
-        self._loading = Turns()
+        self._coming: dict[str, Future[Model]] = {}  # loaded by the first who asked, for all who asked since
+        self._turns = Turns()
         self._changing = threading.Lock()
 
     @classmethod
@@ -110,16 +112,22 @@ class Menu:
         name = self.default if name is None else name
         if not isinstance(name, str) or name not in self._loaders:
             raise WeightsError(f"There is no such model here; choose one of {', '.join(self.names)}.")
-        if model := self._in_memory(name):
-            return model
-        with self._loading:
-            return self._in_memory(name) or self._load(name)
-
-    def _in_memory(self, name: str) -> Model | None:
         with self._changing:
             if name in self._loaded:
                 self._loaded.move_to_end(name)
-            return self._loaded.get(name)
+                return self._loaded[name]
+            first = name not in self._coming
+            coming = self._coming.setdefault(name, Future())
+        if first:
+            try:
+                with self._turns:
+                    coming.set_result(self._load(name))
+            except BaseException as error:
+                coming.set_exception(error)
+            finally:
+                with self._changing:
+                    del self._coming[name]
+        return coming.result()
 
     def _load(self, name: str) -> Model:
         since, sentence = self._failed.get(name, (0.0, ""))
