@@ -63,7 +63,7 @@ def fresh_page(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
     page, faults = open_page(browser, url, **options)
     yield page
     page.context.close()
-    assert faults == []
+    assert not faults, faults
 
 
 def drawing_area(page: Page) -> tuple[float, float, float]:
