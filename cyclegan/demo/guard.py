@@ -48,7 +48,7 @@ ROUTES = [
     (("GET", "POST", "DELETE"), re.compile(rf"{API}/mcp/?")),
 ]  # fmt: skip
 NOT_TAKEN = "That is not what this event takes; see the API's description at /gradio_api/info."
-UPLOAD = f"{API}/upload"
+UPLOAD, UPLOAD_PROGRESS = f"{API}/upload", f"{API}/upload_progress"
 
 
 class RequestGuard:
@@ -75,6 +75,8 @@ class RequestGuard:
             return await refusal(scope, receive, send)
         if path == UPLOAD and self._folder:
             await run_in_threadpool(make_room, self._folder, MAX_FOLDER_BYTES - MAX_UPLOAD_BYTES, keep=self._keep)
+        if path == UPLOAD_PROGRESS:
+            send = _done_if_not_found(scope, receive, send)
         left, begun = limit, False
 
         async def limited() -> Message:
@@ -95,6 +97,26 @@ class RequestGuard:
             log.debug("", exc_info=True)
             if not begun:
                 await PlainTextResponse("This request cannot be answered.", 400)(scope, receive, send)
+
+
+def _done_if_not_found(scope: Scope, receive: Receive, send: Send) -> Send:
+    """``send``, with an empty progress in place of "not found".
+
+    Gradio waits three seconds for an upload to begin. One over a slow line may only be late, and the page would report
+    an error that nobody can do anything about: the picture arrives all the same.
+    """
+    found = True
+
+    async def instead(message: Message) -> None:
+        nonlocal found
+        if message["type"] == "http.response.start" and message["status"] == 404:
+            found = False
+            done = PlainTextResponse('data: {"msg": "done"}\n\n', media_type="text/event-stream")
+            await done(scope, receive, send)
+        elif found:
+            await send(message)
+
+    return instead
 
 
 def _route(scope: Scope) -> str:
