@@ -156,9 +156,9 @@ def regions(drawing: RGBArray) -> Cells:
     kept[labels[0, 0]] = True  # what is around the object
     flooded = _watershed(lines, np.where(kept, np.arange(count), 0)[labels].astype(np.int32))[1:-1, 1:-1]
     around = flooded == labels[0, 0]
-    if not around.all():
-        nearest = _nearest(flooded, ~around)
-        for part in _slim_parts(drawing, ~around):
+    if slim := [] if around.all() else _slim_parts(drawing, ~around):
+        nearest = _watershed(np.zeros(around.shape, np.uint8), np.where(around, 0, flooded))
+        for part in slim:
             flooded[part] = np.bincount(nearest[part]).argmax()
     areas = np.bincount(flooded.ravel(), minlength=count)
     areas[labels[0, 0]] = 0
@@ -211,19 +211,9 @@ def _slim_parts(drawing: RGBArray, inside: Cells) -> list[Cells]:
     return [parts == part for part in range(1, count)]
 
 
-def _nearest(labels: Cells, among: Cells) -> Cells:
-    """At each cell, the label of the nearest one ``among`` those that may be taken."""
-    _, index = cv2.distanceTransformWithLabels(
-        (~among).astype(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    of_index = np.zeros(index.max() + 1, labels.dtype)
-    of_index[index[among]] = labels[among]
-    return of_index[index]
-
-
-def _lines(drawing: RGBArray, side: int = MAP_SIDE) -> Cells:
-    """Cells with a line of ``drawing``, on the grid of at most ``side`` cells a side."""
-    return largest_channel(_on_grid(drawing, side)) <= 255 - LINE
+def _lines(drawing: RGBArray) -> Cells:
+    """Cells of the grid with a line of ``drawing``."""
+    return largest_channel(_on_grid(drawing)) <= 255 - LINE
 
 
 def _colourfulness(small: RGBArray) -> Cells:
